@@ -1,0 +1,204 @@
+//! What a device says of itself: presence, state, telemetry, events and alarms.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{message, text};
+use crate::Label;
+
+/// Retained bodies are kept per device by the broker, so they are small (design: 8 KB for state).
+const STATE_BYTES: usize = 8 * 1024;
+
+/// Why a device is not online.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Offline {
+    /// The broker published the will: power or network went away.
+    ConnectionLost,
+    /// The service was stopped.
+    Shutdown,
+    /// The service restarts, and will be back.
+    Restart,
+    /// The machine reboots.
+    Reboot,
+}
+
+/// `up/presence`: whether the device is there. Also the device's will, with `online` false.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Presence {
+    /// Connected now.
+    pub online: bool,
+    /// Why not, when `online` is false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Offline>,
+    /// Changes with each boot of the machine; two devices with one identity show here.
+    pub boot_id: String,
+    /// The firmware's version.
+    pub firmware: String,
+    /// The slot the system was started from, where there are slots.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slot: Option<String>,
+    /// Counts connections since the boot; of two messages with one boot id the higher is the newer.
+    pub seq: u64,
+    /// When the device said so, by its own clock.
+    pub at_ms: u64,
+}
+
+impl Presence {
+    fn limits(&self) -> Result<(), String> {
+        text("boot_id", &self.boot_id, 64)?;
+        text("firmware", &self.firmware, 64)?;
+        text("slot", self.slot.as_deref().unwrap_or(""), 32)?;
+        if self.online && self.reason.is_some() {
+            return Err("reason is only allowed when online is false".into());
+        }
+        Ok(())
+    }
+}
+
+message!(Presence, "presence", 1024, limits);
+
+/// A part of a device's state; the last part of the state topics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Section {
+    Video,
+    Audio,
+    Network,
+    Ota,
+    System,
+    Privacy,
+    Hardware,
+}
+
+impl Section {
+    /// Every section.
+    pub const ALL: [Self; 7] = [
+        Self::Video,
+        Self::Audio,
+        Self::Network,
+        Self::Ota,
+        Self::System,
+        Self::Privacy,
+        Self::Hardware,
+    ];
+
+    /// The section's name in topics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Video => "video",
+            Self::Audio => "audio",
+            Self::Network => "network",
+            Self::Ota => "ota",
+            Self::System => "system",
+            Self::Privacy => "privacy",
+            Self::Hardware => "hardware",
+        }
+    }
+}
+
+/// `up/state/{section}`: the state a section really has.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ReportedState {
+    /// The revision of the desired state that was applied last; 0 when none was.
+    pub rev: u64,
+    /// The section's fields.
+    pub state: Map<String, Value>,
+    /// What could not be applied: field to reason.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub errors: Map<String, Value>,
+}
+
+message!(ReportedState, "reported state", STATE_BYTES);
+
+/// `dn/state/{section}`: the state a section should have.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct DesiredState {
+    /// Grows with each change.
+    pub rev: u64,
+    /// The fields to have; a missing one stays as it is.
+    pub state: Map<String, Value>,
+}
+
+message!(DesiredState, "desired state", STATE_BYTES);
+
+/// `up/tele`: measurements, sent every few seconds and worth nothing when old.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Telemetry {
+    /// When measured, by the device's clock.
+    pub at_ms: u64,
+    /// Since the service started.
+    pub uptime_s: u64,
+    /// Connected viewers.
+    pub viewers: u32,
+    /// Video encoders running now: 0 without viewers, 1 however many there are.
+    pub encoders_running: u32,
+    /// Pictures a second that left the encoder.
+    pub fps: f32,
+    /// Video bits a second that left the encoder.
+    pub video_bps: u64,
+    /// Frames that the source gave since the start.
+    pub frames_captured: u64,
+    /// Frames replaced by a newer one before the encoder took them.
+    pub frames_dropped: u64,
+    /// Key frames encoded since the start.
+    pub key_frames: u64,
+    /// The hottest thermal zone, in degrees Celsius.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub temperature_c: Option<f32>,
+    /// The service's resident memory.
+    pub resident_bytes: u64,
+    /// Messages refused since the start.
+    pub refused_messages: u64,
+}
+
+message!(Telemetry, "telemetry", 4096);
+
+/// `up/event/{type}`: something happened once. Receiving it twice changes nothing: `id` tells.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Event {
+    /// Unique per device.
+    pub id: Label,
+    /// When it happened, by the device's clock.
+    pub at_ms: u64,
+    /// Depends on the type.
+    #[serde(default)]
+    pub payload: Map<String, Value>,
+}
+
+message!(Event, "event", STATE_BYTES);
+
+/// How bad an alarm is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Worth knowing.
+    Warning,
+    /// Does not do its work.
+    Error,
+    /// Needs somebody now.
+    Critical,
+}
+
+/// `up/alarm/{type}`: a condition that lasts; an empty retained message clears it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Alarm {
+    /// How bad.
+    pub severity: Severity,
+    /// Since when, by the device's clock.
+    pub since_ms: u64,
+    /// One sentence for a person.
+    #[serde(default)]
+    pub detail: String,
+}
+
+impl Alarm {
+    fn limits(&self) -> Result<(), String> {
+        text("detail", &self.detail, 400)
+    }
+}
+
+message!(Alarm, "alarm", 1024, limits);
