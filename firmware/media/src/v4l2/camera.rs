@@ -1,0 +1,319 @@
+//! A V4L2 camera as a source.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use v4l::v4l_sys as raw;
+
+use super::discover;
+use super::mode::{Mode, Wanted, best_mode};
+use super::sys::{Filled, Node, PixelLayout, Queue};
+use crate::convert::{self, Damaged, Layout};
+use crate::h264::annexb::nal_units;
+use crate::h264::nal;
+use crate::h264::parameter_sets::ParameterSets;
+use crate::source::{Polled, VideoSource};
+use crate::video::{AccessUnit, VideoConfig};
+use crate::{FramePool, PixelFormat, SourceError, Timestamp};
+
+/// Buffers to ask for: one being filled, one queued behind it, one being converted, one to spare.
+const BUFFERS: u32 = 4;
+/// A camera that delivers nothing this long is wedged; some need two seconds to start.
+const SILENCE: Duration = Duration::from_secs(5);
+/// A kernel timestamp older than this is by another clock than it claims.
+const OLDEST: Duration = Duration::from_secs(2);
+
+/// An open, streaming camera.
+pub(crate) struct Camera {
+    what: String,
+    queue: Queue,
+    format: PixelFormat,
+    layout: PixelLayout,
+    pool: FramePool,
+    sets: ParameterSets,
+    rgb: Vec<u8>,
+    lost: u64,
+    sequence: Option<u32>,
+    heard: Instant,
+    damaged_told: bool,
+}
+
+impl Camera {
+    /// Opens a camera, or the first one there is, in its best mode, and starts the stream.
+    ///
+    /// `bus` remembers where the camera was plugged in the last time, to find it under another
+    /// number.
+    pub(crate) fn open(
+        path: Option<&Path>,
+        format: Option<PixelFormat>,
+        config: &VideoConfig,
+        pool: FramePool,
+        bus: &mut Option<String>,
+    ) -> Result<Self, SourceError> {
+        let path = match path {
+            Some(path) => find(path, bus.as_deref()),
+            None => discover::first_camera()
+                .ok_or_else(|| SourceError::unusable("v4l2", "there is no camera"))?,
+        };
+        let what = format!("v4l2: {}", path.display());
+        if path.as_os_str().as_encoded_bytes().contains(&0) {
+            return Err(SourceError::unusable(what, "the path contains a NUL"));
+        }
+        let (device, node) = Node::open(&path).map_err(SourceError::io(&what))?;
+        let capability = node
+            .capability()
+            .map_err(|error| match error.raw_os_error() {
+                Some(libc::ENOTTY) => SourceError::unusable(&what, "is not a V4L2 device"),
+                _ => SourceError::io(&what)(error),
+            })?;
+        if !discover::captures(&capability) {
+            let reason = format!(
+                "\"{}\" does not deliver single-planar pictures by streaming",
+                capability.card
+            );
+            return Err(SourceError::unusable(what, reason));
+        }
+        let wanted = Wanted {
+            size: (config.width, config.height),
+            fps: config.fps as f32,
+            format,
+        };
+        let (offers, others) = discover::offers(&device, &node);
+        let mode = best_mode(&offers, &wanted).ok_or_else(|| {
+            let offers = offers.iter().map(|offer| offer.format.to_string());
+            let all: Vec<_> = offers
+                .chain(others.into_iter().map(|other| other.fourcc))
+                .collect();
+            let wanted = format.map_or_else(
+                || "nv12, yu12, yuyv, mjpeg or h264".to_owned(),
+                |format| format.to_string(),
+            );
+            SourceError::unusable(&what, format!("offers {}, not {wanted}", all.join(", ")))
+        })?;
+        *bus = Some(capability.bus);
+        Self::start(what, node, mode, config, pool)
+    }
+
+    /// Sets the mode and starts the stream. What the driver makes of the mode is what counts.
+    fn start(
+        what: String,
+        node: Node,
+        mode: Mode,
+        config: &VideoConfig,
+        pool: FramePool,
+    ) -> Result<Self, SourceError> {
+        let layout = node
+            .set_format(mode.format.fourcc(), mode.width, mode.height)
+            .map_err(busy(&what))?;
+        let format = PixelFormat::from_fourcc(layout.fourcc).ok_or_else(|| {
+            SourceError::unusable(
+                &what,
+                format!(
+                    "gives {} instead of {}",
+                    layout.fourcc.escape_ascii(),
+                    mode.format
+                ),
+            )
+        })?;
+        if layout.width < 16 || layout.height < 16 || layout.width.max(layout.height) > 3840 {
+            let reason = format!(
+                "gives pictures of {}x{}; allowed: 16 to 3840",
+                layout.width, layout.height
+            );
+            return Err(SourceError::unusable(what, reason));
+        }
+        // Some drivers leave the stride out where it is what it must be.
+        let line = layout.width * if format == PixelFormat::Yuyv { 2 } else { 1 };
+        let layout = PixelLayout {
+            stride: layout.stride.max(line),
+            ..layout
+        };
+        let interval = (1000, (mode.fps * 1000.0).round() as u32);
+        let interval = node.set_interval(interval).unwrap_or_else(|error| {
+            tracing::debug!("{what}: the frame rate cannot be set: {error}");
+            None
+        });
+        if format == PixelFormat::H264 {
+            // Not every encoder has these controls; a stream without them can still be watched.
+            let _ = node.set_control(raw::V4L2_CID_MPEG_VIDEO_REPEAT_SEQ_HEADER, 1);
+            let _ = node.set_control(
+                raw::V4L2_CID_MPEG_VIDEO_BITRATE,
+                config.bitrate.cast_signed(),
+            );
+        }
+        let queue = Queue::start(node, BUFFERS).map_err(busy(&what))?;
+        let fps = interval
+            .filter(|interval| interval.0 > 0)
+            .map(|(num, den)| f64::from(den) / f64::from(num));
+        tracing::info!(%format, width = layout.width, height = layout.height, fps, "{what} is open");
+        Ok(Self {
+            what,
+            queue,
+            format,
+            layout,
+            pool,
+            sets: ParameterSets::default(),
+            rgb: Vec::new(),
+            lost: 0,
+            sequence: None,
+            heard: Instant::now(),
+            damaged_told: false,
+        })
+    }
+
+    /// Takes the next picture; of raw ones the newest that is there.
+    fn take(&mut self, timeout: Duration) -> io::Result<Option<Filled>> {
+        let Some(mut filled) = self.queue.take(timeout)? else {
+            return Ok(None);
+        };
+        self.count(filled.sequence);
+        while self.format != PixelFormat::H264 {
+            let Some(newer) = self.queue.take(Duration::ZERO)? else {
+                break;
+            };
+            self.queue
+                .give_back(std::mem::replace(&mut filled, newer))?;
+            self.count(filled.sequence);
+            self.lost += 1;
+        }
+        Ok(Some(filled))
+    }
+
+    /// Counts what the driver had no buffer for: a gap in its numbers.
+    fn count(&mut self, sequence: u32) {
+        let expected = self.sequence.map(|last| last.wrapping_add(1));
+        let gap = expected.map_or(0, |expected| sequence.wrapping_sub(expected));
+        // Drivers that do not number their pictures, or start over, have lost nothing.
+        if gap < 1000 {
+            self.lost += u64::from(gap);
+        }
+        self.sequence = Some(sequence);
+    }
+
+    /// Makes of a filled buffer what goes on: a frame, or an access unit.
+    fn picture(&mut self, filled: &Filled) -> Result<Polled, Damaged> {
+        if filled.damaged {
+            return Err(Damaged("the driver marked it as damaged".to_owned()));
+        }
+        let now = Timestamp::now();
+        let captured = filled
+            .captured
+            .map_or(now, |captured| captured.plausible(now, OLDEST));
+        let bytes = self.queue.bytes(filled);
+        if self.format == PixelFormat::H264 {
+            return Ok(self
+                .access_unit(bytes.to_vec(), captured)
+                .map_or(Polled::Idle, Polled::AccessUnit));
+        }
+        let mut frame = self
+            .pool
+            .frame(self.layout.width, self.layout.height, captured);
+        let layout = Layout {
+            stride: self.layout.stride as usize,
+            lines: self.layout.height as usize,
+        };
+        match self.format {
+            PixelFormat::Nv12 => convert::nv12(&mut frame, bytes, layout)?,
+            PixelFormat::Yu12 => convert::yu12(&mut frame, bytes, layout)?,
+            PixelFormat::Yuyv => convert::yuyv(&mut frame, bytes, layout)?,
+            PixelFormat::Mjpeg | PixelFormat::H264 => {
+                convert::mjpeg(&mut frame, bytes, &mut self.rgb)?;
+            }
+        }
+        Ok(Polled::Frame(frame))
+    }
+
+    fn access_unit(&mut self, bytes: Vec<u8>, captured: Timestamp) -> Option<AccessUnit> {
+        let key = nal_units(&bytes).any(|unit| nal::kind(unit) == nal::IDR_SLICE);
+        let data = self.sets.complete(bytes, key)?.into();
+        let (width, height) = self
+            .sets
+            .size()
+            .unwrap_or((self.layout.width, self.layout.height));
+        Some(AccessUnit {
+            data,
+            key,
+            captured,
+            width,
+            height,
+        })
+    }
+}
+
+impl VideoSource for Camera {
+    fn next(&mut self, timeout: Duration) -> Result<Polled, SourceError> {
+        let filled = self
+            .take(timeout)
+            .map_err(|error| gone(&self.what, error))?;
+        let Some(filled) = filled else {
+            if self.heard.elapsed() > SILENCE {
+                let reason = format!("has delivered nothing for {} s", SILENCE.as_secs());
+                return Err(SourceError::lost(&self.what, reason));
+            }
+            return Ok(Polled::Idle);
+        };
+        self.heard = Instant::now();
+        let picture = self.picture(&filled);
+        self.queue
+            .give_back(filled)
+            .map_err(|error| gone(&self.what, error))?;
+        picture.or_else(|Damaged(reason)| {
+            self.lost += 1;
+            let first = !std::mem::replace(&mut self.damaged_told, true);
+            let line = format!("{}: left a picture out: {reason}", self.what);
+            Ok(if first {
+                Polled::Notice(line)
+            } else {
+                Polled::Idle
+            })
+        })
+    }
+
+    fn take_lost(&mut self) -> u64 {
+        std::mem::take(&mut self.lost)
+    }
+
+    fn request_key_frame(&mut self) -> bool {
+        self.queue
+            .node()
+            .set_control(raw::V4L2_CID_MPEG_VIDEO_FORCE_KEY_FRAME, 1)
+            .is_ok()
+    }
+
+    fn set_bitrate(&mut self, bits_per_second: u32) -> bool {
+        self.queue
+            .node()
+            .set_control(
+                raw::V4L2_CID_MPEG_VIDEO_BITRATE,
+                bits_per_second.cast_signed(),
+            )
+            .is_ok()
+    }
+}
+
+/// A configured node, or the one its camera has now: after a replug the number may be another.
+fn find(path: &Path, bus: Option<&str>) -> PathBuf {
+    let moved = if path.exists() {
+        None
+    } else {
+        bus.and_then(discover::by_bus)
+    };
+    moved.unwrap_or_else(|| path.to_owned())
+}
+
+/// Says who else may have the camera.
+fn busy(what: &str) -> impl FnOnce(io::Error) -> SourceError {
+    move |error| match error.raw_os_error() {
+        Some(libc::EBUSY) => SourceError::unusable(what, "is in use by another program"),
+        _ => SourceError::io(what)(error),
+    }
+}
+
+/// Says what an error of a running stream means.
+fn gone(what: &str, error: io::Error) -> SourceError {
+    match error.raw_os_error() {
+        Some(libc::ENODEV | libc::EIO | libc::ENXIO) => SourceError::lost(what, "was unplugged"),
+        _ => SourceError::io(what)(error),
+    }
+}
