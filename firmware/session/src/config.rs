@@ -1,0 +1,51 @@
+//! What a hub is told at its start.
+
+use std::time::Duration;
+
+use heron_protocol::{DeviceId, SigningKey, VerifyingKey};
+
+use crate::liveness::Patience;
+
+/// Identity and limits of one camera's hub.
+#[derive(Debug, Clone)]
+pub struct HubConfig {
+    /// The camera's id; grants must name it.
+    pub camera: DeviceId,
+    /// The device's private key, which signs answers.
+    pub key: SigningKey,
+    /// The control plane's public key, which signed the grants.
+    pub grant_key: VerifyingKey,
+    /// How many viewers may watch at once.
+    pub max_viewers: usize,
+    /// Local addresses for media, as `address:port`. `0.0.0.0:0` and `[::]:0` stand for every interface of the
+    /// family; loopback is used only when it is named.
+    pub bind: Vec<String>,
+    /// How long viewers may take and be silent.
+    pub patience: Patience,
+    /// The shortest time between two key frame requests to the encoder.
+    pub key_frame_interval: Duration,
+    /// How much video may wait for a slow viewer before it is dropped.
+    pub max_delay: Duration,
+    /// How long local candidates are gathered before they are sent together.
+    pub candidate_delay: Duration,
+    /// How often figures are reported.
+    pub stats_interval: Duration,
+}
+
+impl HubConfig {
+    /// The usual limits.
+    pub fn new(camera: DeviceId, key: SigningKey, grant_key: VerifyingKey) -> Self {
+        Self {
+            camera,
+            key,
+            grant_key,
+            max_viewers: 16,
+            bind: vec!["0.0.0.0:0".to_owned(), "[::]:0".to_owned()],
+            patience: Patience::default(),
+            key_frame_interval: Duration::from_millis(300),
+            max_delay: Duration::from_millis(500),
+            candidate_delay: Duration::from_millis(30),
+            stats_interval: Duration::from_secs(2),
+        }
+    }
+}
