@@ -1,0 +1,237 @@
+//! Keeps the connection: connects, subscribes, receives, and comes back after every loss.
+//!
+//! The first connection of a process starts clean: what an earlier process left in the broker's
+//! session was meant for sessions that died with it, and `rumqttc` rightly refuses to continue a
+//! session whose packet numbers it never saw. Later connections resume, so that what the broker took
+//! for us during a short break still arrives.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use heron_protocol::messages::Offline;
+use heron_protocol::{MAX_MESSAGE_BYTES, Topic, encode};
+use rumqttc::{
+    AsyncClient, Broker, ConnAck, ConnectionError, Event, EventLoop, LastWill, LastWillProperties,
+    MqttOptions, NetworkOptions, Outgoing, Packet, Publish, QoS, SubAck, SubscribeFilter,
+    SubscribeReasonCode, TlsConfiguration, Transport,
+};
+use tokio::sync::mpsc;
+use tracing::{debug, info, warn};
+
+use crate::backoff::Backoff;
+use crate::bundle::Bundle;
+use crate::inbox::{self, Down};
+use crate::link::{Shared, Status};
+use crate::presence::{ConnectionNumber, Herald};
+
+/// How long the broker keeps our session while we are away.
+const SESSION_S: u32 = 3600;
+const KEEP_ALIVE_S: u16 = 20;
+/// TCP, TLS and MQTT together; a small board needs a while for its half of TLS.
+const CONNECT: Duration = Duration::from_secs(10);
+/// Packets between the sender and the socket. More would only make what waits older.
+const REQUESTS: usize = 16;
+/// Topic, properties and header on top of the largest body.
+const PACKET_BYTES: usize = MAX_MESSAGE_BYTES + 1024;
+
+/// The loop around `rumqttc`'s own.
+pub struct Connection {
+    client: AsyncClient,
+    events: EventLoop,
+    shared: Arc<Shared>,
+    herald: Arc<Herald>,
+    down: mpsc::Sender<Down>,
+    will_delay: Duration,
+    backoff: Backoff,
+    attempts: u64,
+    number: ConnectionNumber,
+    /// Whether the broker's session has our subscription.
+    subscribed: bool,
+    outage: Option<Outage>,
+    address: String,
+}
+
+/// An outage that a person was told of.
+struct Outage {
+    since: Instant,
+    reason: String,
+}
+
+impl Connection {
+    /// Nothing is connected before [`run`](Self::run).
+    pub fn new(
+        bundle: &Bundle,
+        will_delay: Duration,
+        herald: Arc<Herald>,
+        shared: Arc<Shared>,
+        down: mpsc::Sender<Down>,
+    ) -> (AsyncClient, Self) {
+        let broker = Broker::tcp(bundle.broker.host.clone(), bundle.broker.port);
+        let mut options = MqttOptions::new(bundle.device.as_str(), broker);
+        options.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(
+            Arc::clone(&bundle.tls),
+        )));
+        let mut network = NetworkOptions::new();
+        network.set_tcp_nodelay(true);
+        options
+            .set_network_options(network)
+            .set_keep_alive(KEEP_ALIVE_S)
+            .set_connect_timeout(CONNECT)
+            .set_clean_start(true)
+            .set_session_expiry_interval(Some(SESSION_S))
+            .set_max_packet_size(u32::try_from(PACKET_BYTES).ok());
+        let (client, events) = AsyncClient::builder(options).capacity(REQUESTS).build();
+        let connection = Self {
+            client: client.clone(),
+            events,
+            shared,
+            number: herald.number(0),
+            herald,
+            down,
+            will_delay,
+            backoff: Backoff::new(),
+            attempts: 0,
+            subscribed: false,
+            outage: None,
+            address: bundle.broker.to_string(),
+        };
+        (client, connection)
+    }
+
+    /// Who speaks for this device.
+    pub fn herald(&self) -> Arc<Herald> {
+        Arc::clone(&self.herald)
+    }
+
+    /// Runs until our own DISCONNECT has left.
+    pub async fn run(mut self) {
+        self.prepare();
+        loop {
+            match self.events.poll().await {
+                Ok(Event::Incoming(Packet::ConnAck(ack))) => self.accepted(&ack),
+                Ok(Event::Incoming(Packet::SubAck(ack))) => self.subscribed(&ack).await,
+                Ok(Event::Incoming(Packet::Publish(publish))) => self.received(&publish),
+                Ok(Event::Outgoing(Outgoing::Disconnect)) | Err(ConnectionError::RequestsDone) => {
+                    return;
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    if matches!(error, ConnectionError::SessionStateMismatch { .. }) {
+                        self.events.options.set_clean_start(true);
+                    }
+                    self.lost(error.to_string()).await;
+                }
+            }
+        }
+    }
+
+    /// Gives the next attempt its number and its will.
+    fn prepare(&mut self) {
+        self.number = self.herald.number(self.attempts);
+        self.attempts += 1;
+        let presence = self.herald.offline(self.number, Offline::ConnectionLost);
+        let Ok(body) = encode(&presence) else {
+            return;
+        };
+        let topic = Topic::Presence(self.shared.device.clone());
+        let properties = LastWillProperties {
+            delay_interval: u32::try_from(self.will_delay.as_secs()).ok(),
+            payload_format_indicator: None,
+            message_expiry_interval: None,
+            content_type: None,
+            response_topic: None,
+            correlation_data: None,
+            user_properties: Vec::new(),
+        };
+        let will = LastWill::new(
+            topic.to_string(),
+            body,
+            QoS::AtLeastOnce,
+            true,
+            Some(properties),
+        );
+        self.events.options.set_last_will(will);
+    }
+
+    fn accepted(&mut self, ack: &ConnAck) {
+        self.events.options.set_clean_start(false);
+        self.backoff.connected(Instant::now());
+        if ack.session_present && self.subscribed {
+            self.online();
+            return;
+        }
+        self.subscribed = false;
+        let filters = inbox::filters(&self.shared.device)
+            .map(|filter| SubscribeFilter::new(filter, QoS::AtLeastOnce));
+        if let Err(error) = self.client.try_subscribe_many(filters) {
+            warn!("the subscription could not be queued: {error}");
+        }
+    }
+
+    async fn subscribed(&mut self, ack: &SubAck) {
+        let refused = ack
+            .return_codes
+            .iter()
+            .find(|code| !matches!(code, SubscribeReasonCode::Success(_)));
+        if let Some(code) = refused {
+            let reason = format!("the broker refused our subscription: {code:?}");
+            self.events.clean();
+            self.lost(reason).await;
+            return;
+        }
+        self.subscribed = true;
+        self.online();
+    }
+
+    fn online(&mut self) {
+        match self.outage.take() {
+            Some(outage) => info!(
+                broker = self.address,
+                away_s = outage.since.elapsed().as_secs(),
+                "back on the broker"
+            ),
+            None => info!(broker = self.address, "connected to the broker"),
+        }
+        self.shared.status.send_replace(Status::Online);
+        self.shared.online.send_replace(Some(self.number));
+    }
+
+    /// Waits for the next attempt. A reason that lasts is told once.
+    async fn lost(&mut self, reason: String) {
+        self.shared.online.send_replace(None);
+        self.shared.status.send_replace(Status::Offline);
+        let now = Instant::now();
+        let delay = self.backoff.delay(now, rand::random());
+        let since = self.outage.as_ref().map_or(now, |outage| outage.since);
+        let known = self
+            .outage
+            .as_ref()
+            .is_some_and(|outage| outage.reason == reason);
+        if known {
+            debug!(broker = self.address, ?delay, "still no broker: {reason}");
+        } else {
+            warn!(broker = self.address, "no broker, trying again: {reason}");
+        }
+        self.outage = Some(Outage { since, reason });
+        self.prepare();
+        tokio::time::sleep(delay).await;
+    }
+
+    fn received(&mut self, publish: &Publish) {
+        match inbox::read(&self.shared.device, &publish.topic, &publish.payload) {
+            Ok(None) => {}
+            Ok(Some(message)) => {
+                if self.down.try_send(message).is_err() {
+                    self.refuse("too many messages at once");
+                }
+            }
+            Err(reason) => self.refuse(reason),
+        }
+    }
+
+    fn refuse(&self, reason: impl std::fmt::Display) {
+        self.shared.refused.fetch_add(1, Ordering::Relaxed);
+        warn!("refused a message from the broker: {reason}");
+    }
+}

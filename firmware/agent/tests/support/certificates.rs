@@ -1,0 +1,82 @@
+//! A certificate authority of one test, and the bundle it issues.
+
+use std::path::Path;
+
+use heron_agent::Bundle;
+use p256::pkcs8::{EncodePublicKey, LineEnding};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair, date_time_ymd,
+};
+
+pub struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+}
+
+/// A certificate with its key, both PEM.
+pub struct Issued {
+    pub certificate: String,
+    pub key: String,
+}
+
+impl Authority {
+    pub fn new() -> Self {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, "test");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        Self {
+            issuer: CertifiedIssuer::self_signed(params, key).unwrap(),
+        }
+    }
+
+    pub fn pem(&self) -> String {
+        self.issuer.pem()
+    }
+
+    pub fn server(&self) -> Issued {
+        self.issue(&CertificateParams::new(["127.0.0.1".to_owned()]).unwrap())
+    }
+
+    pub fn client(&self, name: &str) -> Issued {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        self.issue(&params)
+    }
+
+    pub fn expired_client(&self, name: &str) -> Issued {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.not_before = date_time_ymd(2020, 1, 1);
+        params.not_after = date_time_ymd(2020, 2, 1);
+        self.issue(&params)
+    }
+
+    /// The text of a bundle that leads to a broker on this port.
+    pub fn bundle_text(&self, device: &str, port: u16, issued: &Issued) -> String {
+        let grant_key = p256::SecretKey::from_slice(&[7; 32]).unwrap().public_key();
+        let grant_key = grant_key.to_public_key_pem(LineEnding::LF).unwrap();
+        format!(
+            "device = {device:?}\ntenant = \"home\"\nbroker = \"127.0.0.1:{port}\"\n\
+             ca = '''\n{}'''\ncertificate = '''\n{}'''\nkey = '''\n{}'''\ngrant_key = '''\n{grant_key}'''\n",
+            self.pem(),
+            issued.certificate,
+            issued.key,
+        )
+    }
+
+    pub fn bundle(&self, device: &str, port: u16) -> Bundle {
+        let text = self.bundle_text(device, port, &self.client(device));
+        Bundle::parse(Path::new("bundle.toml"), &text).unwrap()
+    }
+
+    fn issue(&self, params: &CertificateParams) -> Issued {
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        Issued {
+            certificate: certificate.pem(),
+            key: key.serialize_pem(),
+        }
+    }
+}
