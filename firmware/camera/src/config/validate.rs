@@ -1,0 +1,268 @@
+//! From the file's shape to a usable config: defaults, ranges, and keys that belong together.
+
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use heron_media::{AudioSourceConfig, ExecStream, PixelFormat, SourceConfig};
+
+use super::file::{
+    AudioSection, AudioSourceName, ConfigFile, FormatName, MetricsSection, SessionSection,
+    StreamName, VideoSection, VideoSourceName, Whole,
+};
+use super::problem::Problems;
+use super::{Audio, AudioSource, Config, ConfigError, Session, Video, VideoSource};
+
+const BUNDLE: &str = "/etc/heron/bundle.toml";
+
+/// What H.264 level 5.1 can hold, in either direction.
+const SIDE: RangeInclusive<u32> = 16..=3840;
+const FPS: RangeInclusive<u32> = 1..=120;
+/// Above this the Raspberry Pi's encoder refuses.
+const VIDEO_KBPS: RangeInclusive<u32> = 50..=20_000;
+const GOP_S: RangeInclusive<u32> = 0..=600;
+const VIEWERS: RangeInclusive<u32> = 1..=256;
+/// RFC 6716, section 2.1.1, and what two channels can use.
+const AUDIO_KBPS: RangeInclusive<u32> = 6..=256;
+const CHANNELS: RangeInclusive<u32> = 1..=2;
+
+/// Checks every value, and says everything that is wrong rather than the first.
+pub fn validate(path: &Path, text: &str, file: ConfigFile) -> Result<Config, ConfigError> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let mut problems = Problems::new(text);
+    let config = Config {
+        bundle: folder.join(file.bundle.as_deref().unwrap_or(BUNDLE)),
+        video: video(&mut problems, folder, file.video),
+        audio: audio(&mut problems, file.audio),
+        session: session(&mut problems, file.session),
+        metrics: file
+            .metrics
+            .and_then(|section| metrics(&mut problems, &section)),
+    };
+    problems.finish(path, config)
+}
+
+fn video(problems: &mut Problems<'_>, folder: &Path, section: VideoSection) -> Video {
+    use VideoSourceName as Name;
+
+    let name = section.source.unwrap_or_default();
+    for (key, given, used) in [
+        ("device", section.device.is_some(), name == Name::V4l2),
+        ("path", section.path.is_some(), name == Name::Y4m),
+        ("command", section.command.is_some(), name == Name::Exec),
+        ("stream", section.stream.is_some(), name == Name::Exec),
+        (
+            "format",
+            section.format.is_some(),
+            matches!(name, Name::Auto | Name::V4l2),
+        ),
+    ] {
+        if given && !used {
+            ignored(problems, &format!("video.{key}"), key);
+        }
+    }
+    let format = section.format.and_then(pixel_format);
+    let source = match name {
+        Name::Auto => VideoSource::Auto(format),
+        Name::V4l2 => VideoSource::Fixed(SourceConfig::V4l2 {
+            device: section.device.map(PathBuf::from),
+            format,
+        }),
+        Name::Y4m => VideoSource::Fixed(SourceConfig::Y4m {
+            path: folder.join(y4m_path(problems, section.path)),
+        }),
+        Name::Exec => VideoSource::Fixed(SourceConfig::Exec {
+            command: command(problems, section.command),
+            stream: match section.stream.unwrap_or_default() {
+                StreamName::Auto => ExecStream::Auto,
+                StreamName::Y4m => ExecStream::Y4m,
+                StreamName::H264 => ExecStream::H264,
+            },
+        }),
+        Name::Pattern => VideoSource::Fixed(SourceConfig::Pattern),
+    };
+    let kbps = within(
+        problems,
+        "video.bitrate_kbps",
+        section.bitrate_kbps,
+        2500,
+        VIDEO_KBPS,
+    );
+    let gop_s = within(problems, "video.gop_s", section.gop_s, 0, GOP_S);
+    Video {
+        source,
+        width: even(problems, "video.width", section.width, 1280),
+        height: even(problems, "video.height", section.height, 720),
+        fps: within(problems, "video.fps", section.fps, 30, FPS),
+        bitrate_bps: 1000 * kbps,
+        key_interval: Duration::from_secs(gop_s.into()),
+    }
+}
+
+fn y4m_path(problems: &mut Problems<'_>, path: Option<String>) -> String {
+    path.filter(|path| !path.is_empty()).unwrap_or_else(|| {
+        problems.note(
+            "video.path",
+            "missing; source = \"y4m\" needs it: a file or FIFO",
+        );
+        String::new()
+    })
+}
+
+fn command(problems: &mut Problems<'_>, command: Option<Vec<String>>) -> Vec<String> {
+    let usable = |command: &Vec<String>| command.first().is_some_and(|program| !program.is_empty());
+    command.filter(usable).unwrap_or_else(|| {
+        problems.note(
+            "video.command",
+            "missing or empty; source = \"exec\" needs it: [\"program\", \"argument\", ...]",
+        );
+        Vec::new()
+    })
+}
+
+fn pixel_format(name: FormatName) -> Option<PixelFormat> {
+    match name {
+        FormatName::Auto => None,
+        FormatName::Yuyv => Some(PixelFormat::Yuyv),
+        FormatName::Nv12 => Some(PixelFormat::Nv12),
+        FormatName::Yu12 => Some(PixelFormat::Yu12),
+        FormatName::Mjpeg => Some(PixelFormat::Mjpeg),
+        FormatName::H264 => Some(PixelFormat::H264),
+    }
+}
+
+fn session(problems: &mut Problems<'_>, section: SessionSection) -> Session {
+    let bind = section.bind.unwrap_or_default();
+    let bind = bind.iter().filter_map(|text| {
+        let address = text.parse().ok();
+        if address.is_none() {
+            problems.note(
+                "session.bind",
+                format_args!("{text:?} is not ADDRESS:PORT, as in 192.168.1.5:0"),
+            );
+        }
+        address
+    });
+    Session {
+        bind: bind.collect(),
+        max_viewers: within(
+            problems,
+            "session.max_viewers",
+            section.max_viewers,
+            16,
+            VIEWERS,
+        ) as usize,
+    }
+}
+
+fn audio(problems: &mut Problems<'_>, section: AudioSection) -> Audio {
+    use AudioSourceName as Name;
+
+    let name = section.source.unwrap_or_default();
+    if section.device.is_some() && name != Name::Alsa {
+        ignored(problems, "audio.device", "device");
+    }
+    let source = match name {
+        Name::Auto => AudioSource::Auto,
+        Name::Alsa => AudioSource::Fixed(AudioSourceConfig::Alsa {
+            device: section.device.unwrap_or_else(|| "default".to_owned()),
+        }),
+        Name::Tone => AudioSource::Fixed(AudioSourceConfig::Tone),
+        Name::None => AudioSource::None,
+    };
+    let channels = within(problems, "audio.channels", section.channels, 1, CHANNELS);
+    Audio {
+        source,
+        channels: if channels == 2 { 2 } else { 1 },
+        bitrate_bps: 1000
+            * within(
+                problems,
+                "audio.bitrate_kbps",
+                section.bitrate_kbps,
+                32,
+                AUDIO_KBPS,
+            ),
+    }
+}
+
+fn metrics(problems: &mut Problems<'_>, section: &MetricsSection) -> Option<SocketAddr> {
+    const KEY: &str = "metrics.listen";
+    match section.listen.parse::<SocketAddr>() {
+        Ok(address) if address.ip().is_loopback() => Some(address),
+        Ok(address) => {
+            problems.note(
+                KEY,
+                format_args!("{address} is reachable by others; allowed: a loopback address, as in 127.0.0.1:9100"),
+            );
+            None
+        }
+        Err(_) => {
+            problems.note(
+                KEY,
+                format_args!(
+                    "{:?} is not ADDRESS:PORT, as in 127.0.0.1:9100",
+                    section.listen
+                ),
+            );
+            None
+        }
+    }
+}
+
+/// A value that the chosen source would ignore: most likely the source is what was forgotten.
+fn ignored(problems: &mut Problems<'_>, path: &str, key: &str) {
+    let sources = match key {
+        "device" if path.starts_with("audio") => "\"alsa\"",
+        "device" => "\"v4l2\"",
+        "path" => "\"y4m\"",
+        "format" => "\"auto\" or \"v4l2\"",
+        _ => "\"exec\"",
+    };
+    problems.note(
+        path,
+        format_args!("only used with source = {sources}; set that, or leave this out"),
+    );
+}
+
+fn within(
+    problems: &mut Problems<'_>,
+    key: &str,
+    value: Option<Whole>,
+    default: u32,
+    allowed: RangeInclusive<u32>,
+) -> u32 {
+    let Some(Whole(value)) = value else {
+        return default;
+    };
+    match u32::try_from(value) {
+        Ok(value) if allowed.contains(&value) => value,
+        _ => {
+            problems.note(
+                key,
+                format_args!(
+                    "is {value}; allowed: {} to {}",
+                    allowed.start(),
+                    allowed.end()
+                ),
+            );
+            default
+        }
+    }
+}
+
+/// A side of the picture: chroma is halved, so it must be even.
+fn even(problems: &mut Problems<'_>, key: &str, value: Option<Whole>, default: u32) -> u32 {
+    let side = within(problems, key, value, default, SIDE);
+    if side % 2 == 1 {
+        problems.note(
+            key,
+            format_args!(
+                "is {side}; allowed: even numbers from {} to {}",
+                SIDE.start(),
+                SIDE.end()
+            ),
+        );
+    }
+    side
+}

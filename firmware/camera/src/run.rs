@@ -1,0 +1,258 @@
+//! `heron-camera run`: starts everything, passes messages between the parts, and stops in order.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context, bail};
+use heron_agent::{AgentConfig, Bundle, Down, Link};
+use heron_protocol::Refused;
+use heron_protocol::messages::{EndReason, Offline, Section};
+use heron_session::{Event, Hub, HubConfig};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
+use tracing::{info, warn};
+
+use crate::config::{Config, Session};
+use crate::figures::{Figures, Sources};
+use crate::media::Media;
+use crate::report::{self, Reporter};
+use crate::{machine, metrics, service};
+
+const FIRMWARE: &str = env!("CARGO_PKG_VERSION");
+const TELEMETRY: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_secs(1);
+/// The parts of a stop; together they stay below 5 s.
+const CLOSE_SESSIONS: Duration = Duration::from_millis(1500);
+const CLOSE_DEVICES: Duration = Duration::from_millis(400);
+
+/// Runs until SIGTERM or SIGINT.
+pub fn run(path: &Path) -> anyhow::Result<ExitCode> {
+    let config = Config::load(path)?;
+    let bundle = Bundle::load(&config.bundle)?;
+    if let Err(reason) = bundle.validity.check(SystemTime::now()) {
+        // Not fatal: the clock of a board without a battery may be set later.
+        warn!("{reason}");
+    }
+    let runtime = tokio::runtime::Runtime::new().context("the async runtime does not start")?;
+    let outcome = runtime.block_on(serve(config, bundle));
+    // A thread that hangs in a driver must not keep the process.
+    runtime.shutdown_background();
+    outcome.map(|()| ExitCode::SUCCESS)
+}
+
+async fn serve(config: Config, bundle: Bundle) -> anyhow::Result<()> {
+    let mut signals = Signals::listen()?;
+    let video = config.video.pipeline();
+    let audio = config.audio.pipeline();
+    let (hub, mut events) = Hub::new(hub_config(&bundle, &config.session));
+    let media = Media::start(video.clone(), audio.clone(), &hub).context("media does not start")?;
+    let uptime_ms = u64::try_from(machine::uptime().as_millis()).unwrap_or(u64::MAX);
+    info!(device = %bundle.device, broker = %bundle.broker, video = video.source.name(), "heron-camera {FIRMWARE}");
+    let agent = AgentConfig::new(bundle, FIRMWARE, machine::boot_id(), uptime_ms);
+    let (link, mut down) = Link::start(agent);
+    let sources = Sources {
+        media: Arc::new(media),
+        hub,
+        link,
+    };
+    if let Some(address) = config.metrics {
+        metrics::serve(address, sources.clone()).await?;
+    }
+    let mut camera = Camera::new(sources, Reporter::new(video, audio, FIRMWARE));
+    service::ready("started");
+
+    let mut look = every(LOOK);
+    let mut telemetry = every(TELEMETRY);
+    let mut watchdog = service::alive_interval().map(every);
+    loop {
+        tokio::select! {
+            name = signals.next() => {
+                info!("stopping: {name}");
+                break;
+            }
+            Some(event) = events.recv() => camera.event(event),
+            message = down.recv() => match message {
+                Some(message) => camera.down(message),
+                None => bail!("the link to the control plane ended"),
+            },
+            _ = look.tick() => camera.look(),
+            _ = telemetry.tick() => camera.telemetry(),
+            () = tick(&mut watchdog) => camera.alive(),
+        }
+    }
+    service::stopping();
+    camera.stop(&mut events).await;
+    Ok(())
+}
+
+fn hub_config(bundle: &Bundle, session: &Session) -> HubConfig {
+    let mut config = HubConfig::new(
+        bundle.device.clone(),
+        bundle.identity.clone(),
+        bundle.grant_key.clone(),
+    );
+    config.max_viewers = session.max_viewers;
+    if !session.bind.is_empty() {
+        config.bind = session.bind.iter().map(ToString::to_string).collect();
+    }
+    config
+}
+
+/// The parts, and what the main loop does with them.
+struct Camera {
+    sources: Sources,
+    reporter: Reporter,
+    started: Instant,
+    alive: bool,
+    status: String,
+}
+
+impl Camera {
+    fn new(sources: Sources, reporter: Reporter) -> Self {
+        Self {
+            sources,
+            reporter,
+            started: Instant::now(),
+            alive: true,
+            status: String::new(),
+        }
+    }
+
+    /// From the hub.
+    fn event(&self, event: Event) {
+        match event {
+            Event::Send { session, message } => {
+                log_refused(self.sources.link.publish_rtc(session, &message));
+            }
+            Event::KeyFrameWanted => self.sources.media.request_key_frame(),
+            Event::Demand { viewers } => self.sources.media.set_active(viewers > 0),
+        }
+    }
+
+    /// From the control plane.
+    fn down(&mut self, message: Down) {
+        match message {
+            Down::Rtc { session, message } => self.sources.hub.handle(&session, message),
+            Down::State { section, desired } => {
+                self.reporter.desired(section, &desired);
+                self.report(section, &self.sources.figures());
+            }
+        }
+    }
+
+    /// Once a second: watches media, and tells what changed. The link drops what did not.
+    fn look(&mut self) {
+        self.alive = self.sources.media.supervise(Instant::now());
+        let figures = self.sources.figures();
+        for section in report::SECTIONS {
+            self.report(section, &figures);
+        }
+        let broker = if figures.online {
+            "online"
+        } else {
+            "no broker"
+        };
+        let status = format!(
+            "{broker}, {} viewers, video {}",
+            figures.viewers, figures.video.source
+        );
+        if status != self.status {
+            service::status(&status);
+            self.status = status;
+        }
+    }
+
+    fn report(&self, section: Section, figures: &Figures) {
+        let state = self.reporter.state(section, figures);
+        log_refused(self.sources.link.publish_state(section, &state));
+    }
+
+    fn telemetry(&self) {
+        let telemetry = report::telemetry(&self.sources.figures(), self.started.elapsed());
+        log_refused(self.sources.link.publish_tele(&telemetry));
+    }
+
+    /// Tells systemd that we are well, which the main loop is by being here, if media is too.
+    fn alive(&self) {
+        if self.alive {
+            service::alive();
+        }
+    }
+
+    /// Viewers are told, then the control plane, then the devices are closed.
+    async fn stop(self, events: &mut mpsc::UnboundedReceiver<Event>) {
+        let hub = self.sources.hub.clone();
+        let closing = hub.close_all(
+            EndReason::CameraShutdown,
+            "the camera's service was stopped",
+        );
+        let goodbyes = async {
+            tokio::pin!(closing);
+            loop {
+                tokio::select! {
+                    () = &mut closing => return,
+                    Some(event) = events.recv() => self.event(event),
+                }
+            }
+        };
+        if timeout(CLOSE_SESSIONS, goodbyes).await.is_err() {
+            warn!("some viewers were not told that the camera stops");
+        }
+        while let Ok(event) = events.try_recv() {
+            self.event(event);
+        }
+        self.sources.link.stop(Offline::Shutdown).await;
+        let devices = tokio::task::spawn_blocking(move || self.sources.media.stop());
+        if timeout(CLOSE_DEVICES, devices).await.is_err() {
+            warn!("a media device does not close; leaving it to the kernel");
+        }
+        info!("stopped");
+    }
+}
+
+/// Our own messages keep to the limits; if one does not, a person should know.
+fn log_refused(outcome: Result<(), Refused>) {
+    if let Err(reason) = outcome {
+        warn!("a message of ours breaks the protocol's limits: {reason}");
+    }
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> anyhow::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).context("SIGTERM")?,
+            interrupt: signal(SignalKind::interrupt()).context("SIGINT")?,
+        })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+fn every(period: Duration) -> Interval {
+    let mut interval = interval(period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
+}
+
+/// The next tick, or never.
+async fn tick(interval: &mut Option<Interval>) {
+    match interval {
+        Some(interval) => {
+            interval.tick().await;
+        }
+        None => std::future::pending().await,
+    }
+}
