@@ -1,0 +1,162 @@
+/** One camera, live: wires the player to the picture, the figures and the keyboard. */
+
+import { createEffect, createSignal, on, onCleanup, onMount, Show } from 'solid-js';
+import { forgetIdentityKeys, identityKey } from '../api/cameras';
+import { useHeron } from '../fleet/heron';
+import { expose } from '../live/debug';
+import { FiguresLine } from '../live/figures-line';
+import { createFullScreen } from '../live/full-screen';
+import { watchFrames } from '../live/shown-frames';
+import { createSound } from '../live/sound';
+import { Stage, type Trust } from '../live/stage';
+import { statusText } from '../live/status';
+import { BackIcon } from '../parts/icons';
+import { PageLink } from '../parts/link';
+import { PresencePill } from '../parts/presence';
+import { now } from '../parts/ticking';
+import { go, movedAt } from '../router';
+import type { Figures } from '../rtc/figures';
+import { Player, type Status } from '../rtc/player';
+import type { ViewerPhases } from '../signalling/messages';
+import { ago } from '../text/format';
+import { offlineReason } from '../text/reasons';
+
+export function LivePage(props: { device: string }) {
+  const heron = useHeron();
+  const missing = () => heron.loaded() && heron.camera(props.device) === undefined;
+  return (
+    <Show when={!missing()} fallback={<Unknown />}>
+      <Watch device={props.device} />
+    </Show>
+  );
+}
+
+function Watch(props: { device: string }) {
+  const heron = useHeron();
+  const camera = () => heron.camera(props.device);
+  const name = () => camera()?.name ?? props.device;
+  const [status, setStatus] = createSignal<Status>({ at: 'opening' });
+  const [figures, setFigures] = createSignal<Figures>();
+  const [phases, setPhases] = createSignal<ViewerPhases>();
+  const [trusted, setTrusted] = createSignal(false);
+  const sound = createSound();
+  let stage!: HTMLElement;
+  let video!: HTMLVideoElement;
+  const fullScreen = createFullScreen(
+    () => stage,
+    () => video,
+  );
+
+  const player = new Player(
+    props.device,
+    {
+      signals: heron.link,
+      linked: () => heron.linkState() === 'online',
+      // Until the list is here, the control plane is asked; it knows.
+      online: () => camera()?.online ?? !heron.loaded(),
+      key: () => identityKey(props.device),
+    },
+    {
+      status: (status) => {
+        setStatus(status);
+        if (status.at === 'opening' || status.at === 'retrying') setFigures(undefined);
+      },
+      media: (stream) => {
+        if (video.srcObject !== stream) video.srcObject = stream;
+      },
+      figures: (figures) => {
+        setFigures(figures);
+        setPhases(player.call?.phases.report());
+      },
+      trusted: setTrusted,
+    },
+  );
+
+  // Before anything is drawn: the camera answers meanwhile.
+  player.start(movedAt() ?? performance.now());
+  onCleanup(() => player.stop());
+
+  const text = () => statusText(status(), absence());
+  const trust = (): Trust => {
+    const current = status();
+    if (current.at === 'stopped' && current.end.reason === 'untrusted') return 'refused';
+    return trusted() ? 'verified' : 'pending';
+  };
+
+  function absence(): string {
+    const reason = offlineReason(camera()?.reason ?? null);
+    const since = camera()?.since_ms;
+    if (since === null || since === undefined) return 'It has never connected yet.';
+    return `Since ${ago(since, now())}${reason ? `: ${reason}` : ''}.`;
+  }
+
+  const again = () => {
+    // The camera may have been given a new certificate meanwhile.
+    forgetIdentityKeys(props.device);
+    player.start(performance.now());
+  };
+
+  const shortcut = (event: KeyboardEvent) => {
+    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === 'm') sound.toggle();
+    else if (event.key === 'f') fullScreen.toggle();
+    else if (event.key === 'Escape' && !fullScreen.active()) go('/');
+  };
+
+  const leaving = () => player.stop();
+
+  onMount(() => {
+    sound.attach(video);
+    const unwatch = watchFrames(video, (frame) => player.shown(frame));
+    const hide = expose(player);
+    document.addEventListener('keydown', shortcut);
+    window.addEventListener('pagehide', leaving);
+    onCleanup(() => {
+      unwatch();
+      hide();
+      document.removeEventListener('keydown', shortcut);
+      window.removeEventListener('pagehide', leaving);
+    });
+  });
+  createEffect(on([heron.linkState, heron.loaded, () => camera()?.online], () => player.surroundingsChanged()));
+  createEffect(() => (document.title = `${name()} · Heron`));
+
+  return (
+    <div class="live">
+      <div class="live-head">
+        <PageLink class="quiet" href="/" aria-label="Back to all cameras">
+          <BackIcon />
+        </PageLink>
+        <h1>{name()}</h1>
+        <Show when={camera()}>{(camera) => <PresencePill online={camera().online} />}</Show>
+      </div>
+      <Stage
+        device={props.device}
+        name={name()}
+        status={text()}
+        trust={trust()}
+        sound={sound}
+        fullScreen={fullScreen}
+        stage={(element) => (stage = element)}
+        video={(element) => (video = element)}
+        onAgain={again}
+      />
+      <FiguresLine figures={figures()} phases={phases()} />
+      <p class="keys" aria-hidden="true">
+        <kbd>m</kbd> sound <kbd>f</kbd> full screen <kbd>Esc</kbd> back
+      </p>
+    </div>
+  );
+}
+
+function Unknown() {
+  return (
+    <div class="nothing">
+      <h1>There is no such camera</h1>
+      <p>It was removed, or the address is mistyped.</p>
+      <PageLink class="secondary" href="/">
+        All cameras
+      </PageLink>
+    </div>
+  );
+}

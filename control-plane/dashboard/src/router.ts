@@ -1,0 +1,42 @@
+/** The pages and their addresses, over the browser's history. */
+
+import { createSignal } from 'solid-js';
+
+export type Route = { page: 'cameras' } | { page: 'live'; device: string } | { page: 'sessions' } | { page: 'unknown' };
+
+/** The page of an address. */
+export function parseRoute(path: string): Route {
+  const parts = path.split('/').filter((part) => part !== '');
+  const [first, second, more] = parts;
+  if (first === undefined || (first === 'cameras' && second === undefined)) return { page: 'cameras' };
+  if (first === 'cameras' && second !== undefined && more === undefined && /^[a-z0-9-]{8,40}$/.test(second)) {
+    return { page: 'live', device: second };
+  }
+  if (first === 'sessions' && second === undefined) return { page: 'sessions' };
+  return { page: 'unknown' };
+}
+
+const [path, setPath] = createSignal(globalThis.location?.pathname ?? '/');
+let lastMove: number | undefined;
+
+/** The page shown now. */
+export const route = (): Route => parseRoute(path());
+
+/** When the person asked for the page shown now, on the page's clock; `undefined` for the page first loaded. */
+export const movedAt = (): number | undefined => lastMove;
+
+/** Goes to an address; `asked` is when the person did so, on the page's clock. */
+export function go(to: string, asked = performance.now()): void {
+  if (to === path()) return;
+  lastMove = asked;
+  history.pushState(null, '', to);
+  setPath(to);
+}
+
+/** Follows the browser's back and forward buttons. */
+export function followHistory(): void {
+  window.addEventListener('popstate', () => {
+    lastMove = performance.now();
+    setPath(location.pathname);
+  });
+}

@@ -1,0 +1,270 @@
+/**
+ * One attempt to watch a camera, from the offer to the end.
+ *
+ * ```text
+ * opening -> answering -> connecting -> playing <-> interrupted
+ *    |           |            |            |             |
+ *    +-----------+------------+------------+-------------+--> ended (once)
+ * ```
+ *
+ * The answer is applied only after the camera's proof was verified. Candidates that come before it wait; a message
+ * whose number was seen is dropped. A call never begins anew: the player makes another one.
+ */
+
+import { type EndReason, MAX_CANDIDATES, type ViewDown, type ViewerStats, type ViewUp } from '../signalling/messages';
+import { newCallId } from '../signalling/topics';
+import { Batch } from './batch';
+import { type Figures, figures, type ShownFrame } from './figures';
+import { fromWire, toWire, useServers, viewingPeer } from './peer';
+import { Phases } from './phases';
+import { Untrusted, verifyProof } from './trust';
+
+export type CallState = 'opening' | 'answering' | 'connecting' | 'playing' | 'interrupted';
+
+/** Why a call ended. `untrusted`: the proof did not hold. `unsignalled`: the broker could not be reached. */
+export interface CallEnd {
+  reason: EndReason | 'untrusted' | 'unsignalled';
+  /** One sentence from whoever ended it; may be empty. */
+  detail: string;
+}
+
+/** What a call needs of the link. */
+export interface Signals {
+  hear(call: string, listener: (message: ViewDown) => void): () => void;
+  say(call: string, message: ViewUp): boolean;
+}
+
+export interface CallEvents {
+  state(state: CallState): void;
+  media(stream: MediaStream): void;
+  ended(end: CallEnd): void;
+}
+
+/** Candidates of one network card come within a few milliseconds of each other. */
+const BATCH_MS = 20;
+/** About a second of frames, from which the latency is taken. */
+const FRAMES_KEPT = 30;
+const ANSWER_TIMEOUT_MS = 10_000;
+const CONNECT_TIMEOUT_MS = 20_000;
+/** ICE may mend a broken path by itself within this. */
+const INTERRUPTION_MS = 5000;
+
+export class Call {
+  readonly phases: Phases;
+  /** The session the control plane made of this call. */
+  session: string | undefined;
+  /** The proof held: what is shown comes from this camera. */
+  trusted = false;
+  readonly #id = newCallId();
+  readonly #viewing = viewingPeer();
+  readonly #peer = this.#viewing.peer;
+  readonly #stream = new MediaStream();
+  readonly #outgoing = new Batch<RTCIceCandidate>(BATCH_MS, MAX_CANDIDATES);
+  readonly #early: RTCIceCandidateInit[] = [];
+  readonly #seen = new Set<number>();
+  readonly #mute: () => void;
+  #inbox = Promise.resolve();
+  #offer: RTCSessionDescriptionInit | undefined;
+  #state: CallState = 'opening';
+  #ended = false;
+  #deadline: ReturnType<typeof setTimeout> | undefined;
+  #flush: ReturnType<typeof setTimeout> | undefined;
+  readonly #shown: ShownFrame[] = [];
+  #figures: Figures | undefined;
+
+  /** Begins at once. `clicked` is when the person asked, `key` what the camera's proof must be signed with. */
+  constructor(
+    private readonly signals: Signals,
+    private readonly camera: string,
+    private readonly key: Promise<JsonWebKey>,
+    clicked: number,
+    private readonly events: CallEvents,
+  ) {
+    this.phases = new Phases(clicked);
+    // Messages are handled one after the other, however long one takes.
+    this.#mute = signals.hear(this.#id, (message) => {
+      this.#inbox = this.#inbox.then(() => this.#receive(message)).catch((error: unknown) => this.#broke(error));
+    });
+    this.#listen();
+    this.#endAfter(ANSWER_TIMEOUT_MS, 'no_answer', 'The camera did not answer in time.');
+    void this.#open().catch((error: unknown) => this.#broke(error));
+  }
+
+  /** The picture on screen changed; the first one ends the start. */
+  shown(frame: ShownFrame): boolean {
+    this.#shown.push(frame);
+    if (this.#shown.length > FRAMES_KEPT) this.#shown.shift();
+    const first = this.phases.end('first_frame', performance.now());
+    this.#become('playing');
+    return first;
+  }
+
+  /** The figures now; rates are since the last {@link measure}. */
+  async figures(): Promise<Figures> {
+    const report = (await this.#peer.getStats()) as unknown as Map<string, unknown>;
+    return figures(report, this.#shown, this.#figures, performance.now());
+  }
+
+  /** Takes the figures that reports carry and later rates count from. */
+  async measure(): Promise<Figures> {
+    this.#figures = await this.figures();
+    // A hidden page shows no frames, and yet they come.
+    if (this.#figures.framesDecoded > 0 && this.#state === 'connecting') this.#become('playing');
+    return this.#figures;
+  }
+
+  /** Tells the control plane how the session goes. */
+  report(): void {
+    if (this.session !== undefined) this.signals.say(this.#id, { type: 'stats', stats: this.#stats() });
+  }
+
+  /** The viewer leaves. */
+  close(): void {
+    this.report();
+    this.#end({ reason: 'viewer_closed', detail: '' });
+  }
+
+  async #open(): Promise<void> {
+    // Said in the same moment as the click, where the offer is at hand.
+    this.#offer = this.#viewing.made ?? (await this.#viewing.offer);
+    if (this.#ended) return;
+    const offer = this.#offer.sdp ?? '';
+    const said = this.signals.say(this.#id, { type: 'open', camera: this.camera, offer, rights: ['view', 'listen'] });
+    if (!said) this.#end({ reason: 'unsignalled', detail: '' });
+  }
+
+  #listen(): void {
+    this.#peer.onicecandidate = ({ candidate }) => {
+      if (candidate?.candidate) this.#gathered(candidate);
+    };
+    this.#peer.oniceconnectionstatechange = () => {
+      const state = this.#peer.iceConnectionState;
+      if (state === 'connected' || state === 'completed') this.phases.end('ice', performance.now());
+    };
+    this.#peer.onconnectionstatechange = () => this.#connection(this.#peer.connectionState);
+    this.#peer.ontrack = ({ track }) => {
+      this.#stream.addTrack(track);
+      this.events.media(this.#stream);
+    };
+  }
+
+  #gathered(candidate: RTCIceCandidate): void {
+    this.#outgoing.add(candidate, performance.now());
+    clearTimeout(this.#flush);
+    this.#flush = setTimeout(() => this.#send(), (this.#outgoing.due ?? 0) - performance.now());
+  }
+
+  #send(): void {
+    const batch = this.#outgoing.take(performance.now());
+    if (batch.length > 0) this.signals.say(this.#id, { type: 'candidates', candidates: batch.map(toWire) });
+    if (this.#outgoing.due !== undefined) {
+      // Timers may fire a little early.
+      this.#flush = setTimeout(() => this.#send(), Math.max(1, this.#outgoing.due - performance.now()));
+    }
+  }
+
+  async #receive(message: ViewDown): Promise<void> {
+    if (this.#ended || this.#seen.has(message.seq)) return;
+    this.#seen.add(message.seq);
+    switch (message.type) {
+      case 'opened':
+        if (this.session !== undefined) return;
+        this.session = message.session;
+        this.phases.end('opened', performance.now());
+        useServers(this.#peer, message.ice_servers, message.ice_policy);
+        await this.#peer.setLocalDescription(this.#offer);
+        return this.#become('answering');
+      case 'answer':
+        return this.#answered(message.sdp, message.proof);
+      case 'candidates':
+        for (const candidate of message.candidates) await this.#candidate(fromWire(candidate));
+        return;
+      case 'closed':
+        // A control plane that was restarted knows this call no more. The picture does not need it.
+        if (message.reason === 'bad_message' && this.#state === 'playing') return;
+        return this.#end({ reason: message.reason, detail: message.detail });
+    }
+  }
+
+  async #answered(sdp: string, proof: string): Promise<void> {
+    if (this.trusted) return;
+    const offer = this.#peer.localDescription?.sdp;
+    if (this.session === undefined || offer === undefined) throw new Error('an answer came before the session');
+    await verifyProof(proof, await this.key, { session: this.session, camera: this.camera, offer, answer: sdp });
+    if (this.#ended) return;
+    this.trusted = true;
+    this.phases.end('answered', performance.now());
+    this.#endAfter(CONNECT_TIMEOUT_MS, 'no_path', 'No way through the network to the camera was found.');
+    this.#become('connecting');
+    await this.#peer.setRemoteDescription({ type: 'answer', sdp });
+    for (const candidate of this.#early.splice(0)) await this.#candidate(candidate);
+  }
+
+  async #candidate(candidate: RTCIceCandidateInit): Promise<void> {
+    if (this.#peer.remoteDescription === null) {
+      if (this.#early.length < 4 * MAX_CANDIDATES) this.#early.push(candidate);
+      return;
+    }
+    // One that this browser cannot use (a family it lacks, say) must not end the call.
+    await this.#peer.addIceCandidate(candidate).catch(() => undefined);
+  }
+
+  #connection(state: RTCPeerConnectionState): void {
+    if (state === 'connected') {
+      this.phases.end('dtls', performance.now());
+      clearTimeout(this.#deadline);
+      if (this.#state === 'interrupted') this.#become('playing');
+    } else if (state === 'disconnected') {
+      this.#become('interrupted');
+      this.#endAfter(INTERRUPTION_MS, 'viewer_vanished', 'The connection to the camera was lost.');
+    } else if (state === 'failed') {
+      const started = this.#state === 'playing' || this.#state === 'interrupted';
+      if (started) this.#end({ reason: 'viewer_vanished', detail: 'The connection to the camera was lost.' });
+      else this.#end({ reason: 'no_path', detail: 'No way through the network to the camera was found.' });
+    }
+  }
+
+  #become(state: CallState): void {
+    if (this.#ended || state === this.#state) return;
+    this.#state = state;
+    this.events.state(state);
+  }
+
+  #endAfter(ms: number, reason: EndReason, detail: string): void {
+    clearTimeout(this.#deadline);
+    this.#deadline = setTimeout(() => this.#end({ reason, detail }), ms);
+  }
+
+  #broke(error: unknown): void {
+    const detail = error instanceof Error ? error.message : String(error);
+    this.#end({ reason: error instanceof Untrusted ? 'untrusted' : 'failed', detail });
+  }
+
+  #end(end: CallEnd): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    clearTimeout(this.#deadline);
+    clearTimeout(this.#flush);
+    const reason = end.reason === 'untrusted' ? 'failed' : end.reason;
+    if (reason !== 'unsignalled') this.signals.say(this.#id, { type: 'close', reason, detail: end.detail.slice(0, 300) });
+    this.#mute();
+    this.#peer.close();
+    this.events.ended(end);
+  }
+
+  #stats(): ViewerStats {
+    const now = this.#figures;
+    return {
+      phases: this.phases.report(),
+      path: now?.path ?? null,
+      bytes_received: now?.bytesReceived ?? 0,
+      frames_decoded: now?.framesDecoded ?? 0,
+      fps: now?.fps ?? null,
+      width: now?.width ?? null,
+      height: now?.height ?? null,
+      rtt_ms: now?.roundTripMs ?? null,
+      latency_ms: now?.latencyMs ?? null,
+      freezes: now?.freezes ?? 0,
+    };
+  }
+}

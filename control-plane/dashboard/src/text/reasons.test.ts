@@ -1,0 +1,18 @@
+import { expect, test } from 'vitest';
+import type { CallEnd } from '../rtc/call';
+import { endSentence, offlineReason, storedEnd } from './reasons';
+
+test('an end says why, in the words of who ended it', () => {
+  expect(endSentence({ reason: 'limit', detail: '' })).toMatch(/Too many people/);
+  expect(endSentence({ reason: 'grant_refused', detail: 'the grant has expired' })).toBe(
+    'The camera refused to be watched. (the grant has expired)',
+  );
+  expect(endSentence({ reason: 'untrusted', detail: 'another camera answered' })).toBe('Another camera answered.');
+});
+
+test('words of a newer version are shown as they are', () => {
+  expect(endSentence({ reason: 'sun_in_lens', detail: '' } as unknown as CallEnd)).toBe('It ended: sun in lens.');
+  expect(storedEnd('sun_in_lens')).toBe('sun in lens');
+  expect(offlineReason('low_battery')).toBe('low battery');
+  expect(offlineReason(null)).toBe('');
+});

@@ -1,0 +1,57 @@
+/** Reasons of the protocol, in sentences for a person. */
+
+import type { CallEnd } from '../rtc/call';
+import { sentence } from './format';
+
+const OFFLINE: Record<string, string> = {
+  connection_lost: 'its power or network went away',
+  shutdown: 'its service was stopped',
+  restart: 'its service is restarting',
+  reboot: 'it is rebooting',
+};
+
+/** Why a camera is not there, to follow "Offline:"; empty when nothing is known. */
+export function offlineReason(reason: string | null): string {
+  if (reason === null) return '';
+  return OFFLINE[reason] ?? reason.replaceAll('_', ' ');
+}
+
+const ENDS: Record<string, string> = {
+  viewer_closed: 'You closed it.',
+  viewer_vanished: 'The connection to the camera was lost.',
+  no_path: 'No way through the network to the camera was found.',
+  no_answer: 'The camera did not answer in time.',
+  camera_offline: 'The camera is offline.',
+  camera_shutdown: "The camera's service stopped.",
+  grant_refused: 'The camera refused to be watched.',
+  not_allowed: 'You may not watch this camera.',
+  limit: 'Too many people are watching. Try again in a moment.',
+  bad_message: 'The camera or the control plane did not understand this page. Reload it.',
+  failed: 'Something broke.',
+  untrusted: 'The answer did not come from this camera.',
+  unsignalled: 'The control plane cannot be reached.',
+};
+
+/** Why a call ended, with the other side's own words where it gave some. */
+export function endSentence({ reason, detail }: CallEnd): string {
+  const known = ENDS[reason] ?? `It ended: ${String(reason).replaceAll('_', ' ')}.`;
+  if (detail === '' || detail === known) return known;
+  return reason === 'untrusted' || reason === 'failed' ? sentence(detail) : `${known} (${detail})`;
+}
+
+const STORED_ENDS: Record<string, string> = {
+  viewer_closed: 'closed by viewer',
+  viewer_vanished: 'connection lost',
+  no_path: 'no path found',
+  no_answer: 'no answer',
+  camera_offline: 'camera offline',
+  camera_shutdown: 'camera stopped',
+  grant_refused: 'grant refused',
+  not_allowed: 'not allowed',
+  limit: 'limit reached',
+  bad_message: 'bad message',
+  failed: 'failed',
+};
+
+/** A stored end reason, in a word or two for the table. */
+export const storedEnd = (reason: string): string => STORED_ENDS[reason] ?? reason.replaceAll('_', ' ');
