@@ -1,0 +1,189 @@
+//! Cameras: what there is, whether it is live, and adding and removing one.
+
+use std::collections::BTreeMap;
+use std::time::SystemTime;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::{Context, Problem, Sent};
+use crate::access::{Admin, SignedIn};
+use crate::identity::{IdentityKey, check_camera_name};
+use crate::store::CameraRow;
+
+/// A camera in the list.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Camera {
+    /// The device id.
+    pub id: String,
+    /// The name people gave it.
+    pub name: String,
+    /// When it was added, in milliseconds since the Unix epoch.
+    pub added_ms: i64,
+    /// Whether it is connected now. Live changes come over MQTT, on `view/1/{tenant}/{browser}/dn/camera/{id}`.
+    pub online: bool,
+    /// Why it is online or offline, in a word of the camera's or the broker's.
+    pub reason: Option<String>,
+    /// Since when, in milliseconds since the Unix epoch.
+    pub since_ms: Option<i64>,
+    /// The firmware's version.
+    pub firmware: Option<String>,
+    /// How many viewers watch it now.
+    pub viewers: u32,
+    /// What it reports of itself, by section: `video`, `audio`, `network`, `system`.
+    #[schema(value_type = BTreeMap<String, Object>)]
+    pub state: BTreeMap<String, Value>,
+}
+
+/// One camera, with the key by which a browser knows it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CameraDetail {
+    /// The camera as in the list.
+    #[serde(flatten)]
+    pub camera: Camera,
+    /// The public key of the device's certificate, as a JWK (RFC 7517). A session's proof must be signed by it.
+    pub identity_key: IdentityKey,
+}
+
+/// All cameras of the tenant.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CameraList {
+    /// By name.
+    pub cameras: Vec<Camera>,
+}
+
+/// What to call a new camera.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewCamera {
+    /// 1 to 64 characters, not used by another camera.
+    pub name: String,
+}
+
+/// A new camera's identity. The key in the bundle is shown this once and is not kept.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct AddedCamera {
+    /// The device id.
+    pub id: String,
+    /// The camera's name.
+    pub name: String,
+    /// The device bundle (TOML): save it on the camera as its bundle file, readable by its user only.
+    pub bundle: String,
+}
+
+/// The cameras that the person may see.
+#[utoipa::path(
+    get, path = "/cameras", tag = "cameras",
+    responses((status = 200, body = CameraList), (status = 401, body = Problem))
+)]
+pub(super) async fn list(
+    State(context): State<Context>,
+    signed_in: SignedIn,
+) -> Result<Json<CameraList>, Problem> {
+    let rows = context.store.cameras.list(&signed_in.person.tenant).await?;
+    let cameras = rows
+        .into_iter()
+        .map(|row| describe(&context, row))
+        .collect();
+    Ok(Json(CameraList { cameras }))
+}
+
+/// One camera and its identity key.
+#[utoipa::path(
+    get, path = "/cameras/{id}", tag = "cameras", params(("id" = String, Path, description = "the device id")),
+    responses((status = 200, body = CameraDetail), (status = 401, body = Problem), (status = 404, body = Problem))
+)]
+pub(super) async fn detail(
+    State(context): State<Context>,
+    signed_in: SignedIn,
+    Path(id): Path<String>,
+) -> Result<Json<CameraDetail>, Problem> {
+    let row = context
+        .store
+        .cameras
+        .get(&signed_in.person.tenant, &id)
+        .await?;
+    let row = row.ok_or_else(|| Problem::not_found("camera"))?;
+    let identity_key = IdentityKey::of_certificate(&row.certificate).map_err(Problem::internal)?;
+    Ok(Json(CameraDetail {
+        camera: describe(&context, row),
+        identity_key,
+    }))
+}
+
+/// Adds a camera and hands out its bundle.
+#[utoipa::path(
+    post, path = "/cameras", tag = "cameras", request_body = NewCamera,
+    responses(
+        (status = 201, body = AddedCamera),
+        (status = 401, body = Problem), (status = 403, body = Problem),
+        (status = 409, body = Problem, description = "another camera has this name"),
+        (status = 422, body = Problem, description = "the name is not allowed"),
+    )
+)]
+pub(super) async fn add(
+    State(context): State<Context>,
+    Admin(person): Admin,
+    Sent(NewCamera { name }): Sent<NewCamera>,
+) -> Result<(StatusCode, Json<AddedCamera>), Problem> {
+    let name = check_camera_name(&name)
+        .map_err(|error| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))?;
+    let added = context
+        .enrolment
+        .add_camera(
+            &*context.store.cameras,
+            &person.tenant,
+            name,
+            SystemTime::now(),
+        )
+        .await?;
+    tracing::info!(camera = %added.id, person = %person.name, "camera added");
+    let body = AddedCamera {
+        id: added.id.to_string(),
+        name: name.to_owned(),
+        bundle: added.bundle,
+    };
+    Ok((StatusCode::CREATED, Json(body)))
+}
+
+/// Removes a camera: it is in no list any more and nobody can open a session with it.
+#[utoipa::path(
+    delete, path = "/cameras/{id}", tag = "cameras", params(("id" = String, Path, description = "the device id")),
+    responses(
+        (status = 204, description = "removed"),
+        (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem),
+    )
+)]
+pub(super) async fn remove(
+    State(context): State<Context>,
+    Admin(person): Admin,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Problem> {
+    let Some(camera) = context.store.cameras.get(&person.tenant, &id).await? else {
+        return Err(Problem::not_found("camera"));
+    };
+    context.store.cameras.remove(&person.tenant, &id).await?;
+    context.live.camera_removed(&camera.id).await;
+    tracing::info!(camera = %id, person = %person.name, "camera removed");
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// What the store knows and what the camera last said, as one.
+fn describe(context: &Context, row: CameraRow) -> Camera {
+    let live = context.live.camera(&row.id);
+    Camera {
+        online: live.online,
+        reason: live.reason,
+        since_ms: live.since_ms,
+        firmware: live.firmware,
+        viewers: live.viewers,
+        state: live.state,
+        id: row.id.to_string(),
+        name: row.name,
+        added_ms: row.added_ms,
+    }
+}

@@ -1,0 +1,155 @@
+//! The command line: `heron-control serve`, `camera`, `user`, `asyncapi`, `openapi`.
+
+mod camera;
+mod serve;
+mod user;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::access::Role;
+use crate::config::Config;
+use crate::home::Home;
+
+/// Heron's control plane: sign-in, cameras, signalling and TURN in one process.
+#[derive(Debug, Parser)]
+#[command(name = "heron-control", version)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the control plane until SIGTERM or SIGINT.
+    Serve(ConfigFile),
+    /// Add and list cameras.
+    Camera {
+        #[command(subcommand)]
+        command: CameraCommand,
+    },
+    /// Add and list the people who may sign in.
+    User {
+        #[command(subcommand)]
+        command: UserCommand,
+    },
+    /// Print the AsyncAPI document of everything that travels over MQTT.
+    Asyncapi,
+    /// Print the OpenAPI document of the HTTP API.
+    Openapi,
+}
+
+#[derive(Debug, Clone, Args)]
+struct ConfigFile {
+    /// The configuration (TOML); every key in it is optional, and so is the file.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum CameraCommand {
+    /// Make the identity of a new camera and write its device bundle. Works while the control plane runs.
+    Add {
+        /// What to call it.
+        name: String,
+        /// Where to write the bundle, readable by you only; otherwise it is printed.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+    /// List the cameras.
+    List(ConfigFile),
+}
+
+#[derive(Debug, Subcommand)]
+enum UserCommand {
+    /// Add somebody who may sign in. Works while the control plane runs.
+    Add {
+        /// The name to sign in with.
+        name: String,
+        /// What the account may do: the first account is an admin, later ones are viewers, unless told.
+        #[arg(long)]
+        role: Option<Role>,
+        /// Read the password from standard input; otherwise one is made and printed.
+        #[arg(long)]
+        password_stdin: bool,
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+    /// List the people who may sign in.
+    List(ConfigFile),
+}
+
+impl ConfigFile {
+    fn load(&self) -> anyhow::Result<Config> {
+        Ok(self
+            .config
+            .as_deref()
+            .map(Config::load)
+            .transpose()?
+            .unwrap_or_default())
+    }
+
+    async fn home(&self) -> anyhow::Result<(Config, Home)> {
+        let config = self.load()?;
+        let home = Home::open(&config).await?;
+        Ok((config, home))
+    }
+
+    /// The option as it would be typed again.
+    fn option(&self) -> String {
+        self.config
+            .as_deref()
+            .map(Path::display)
+            .map(|file| format!(" --config {file}"))
+            .unwrap_or_default()
+    }
+}
+
+impl Cli {
+    /// Does what the command says; what it has to say goes to `out`.
+    ///
+    /// # Errors
+    ///
+    /// One line for the person who typed it.
+    pub async fn run(self, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
+        match self.command {
+            Command::Serve(file) => serve::run(&file, out).await,
+            Command::Camera {
+                command:
+                    CameraCommand::Add {
+                        name,
+                        out: to,
+                        config,
+                    },
+            } => camera::add(&config, &name, to.as_deref(), out).await,
+            Command::Camera {
+                command: CameraCommand::List(config),
+            } => camera::list(&config, out).await,
+            Command::User {
+                command:
+                    UserCommand::Add {
+                        name,
+                        role,
+                        password_stdin,
+                        config,
+                    },
+            } => user::add(&config, &name, role, password_stdin, out).await,
+            Command::User {
+                command: UserCommand::List(config),
+            } => user::list(&config, out).await,
+            Command::Asyncapi => document(&heron_protocol::asyncapi::document(), out),
+            Command::Openapi => document(&crate::api::openapi(), out),
+        }
+    }
+}
+
+fn document(document: &impl serde::Serialize, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, document)?;
+    writeln!(out)?;
+    Ok(())
+}

@@ -1,0 +1,42 @@
+//! Who may watch what: signalling's question, answered from the store.
+
+use async_trait::async_trait;
+use heron_protocol::DeviceId;
+use heron_protocol::grant::Right;
+
+use crate::signalling::{CameraRecord, Directory};
+use crate::store::Store;
+
+/// Every account may watch and hear every camera of its own tenant; roles of finer grain belong here.
+pub struct StoredDirectory {
+    store: Store,
+}
+
+impl StoredDirectory {
+    /// Over that store.
+    pub const fn new(store: Store) -> Self {
+        Self { store }
+    }
+}
+
+#[async_trait]
+impl Directory for StoredDirectory {
+    async fn camera(&self, device: &DeviceId) -> anyhow::Result<Option<CameraRecord>> {
+        let camera = self.store.cameras.find(device.as_str()).await?;
+        Ok(camera.map(|camera| CameraRecord {
+            tenant: camera.tenant,
+            name: camera.name,
+        }))
+    }
+
+    async fn may_view(&self, person: &str, device: &DeviceId) -> anyhow::Result<Vec<Right>> {
+        let person = self.store.people.by_id(person).await?;
+        let camera = self.store.cameras.find(device.as_str()).await?;
+        let same_tenant = matches!((person, camera), (Some(person), Some(camera)) if person.tenant == camera.tenant);
+        Ok(if same_tenant {
+            vec![Right::View, Right::Listen]
+        } else {
+            Vec::new()
+        })
+    }
+}

@@ -1,0 +1,94 @@
+//! The data directory, opened: identity and store. The server and the command line work on it, also at the same time.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use anyhow::Context as _;
+use heron_protocol::TenantId;
+
+use crate::access::{PasswordHash, Person, Role, check_password};
+use crate::clock::unix_ms;
+use crate::config::Config;
+use crate::identity::{Enrolment, Identity, check_person_name};
+use crate::store::{Account, Store};
+
+const DATABASE: &str = "heron.db";
+
+/// One control plane serves one organisation for now; the store and the topics already tell them apart.
+const TENANT: &str = "home";
+
+/// What the control plane is and knows.
+pub struct Home {
+    /// Keys and certificates.
+    pub identity: Identity,
+    /// People, cameras, sessions.
+    pub store: Store,
+    /// The organisation.
+    pub tenant: TenantId,
+}
+
+impl Home {
+    /// Opens the data directory that the configuration names; makes it, the CAs and the tables if need be.
+    ///
+    /// # Errors
+    ///
+    /// One line that names the file.
+    pub async fn open(config: &Config) -> anyhow::Result<Self> {
+        let identity = Identity::open(&config.server.data_dir, SystemTime::now())?;
+        // SQLite gives its journal files the rights of the database.
+        identity.keep.private_file(DATABASE)?;
+        let database = identity.keep.path(DATABASE);
+        let store = Store::open(&database)
+            .await
+            .with_context(|| database.display().to_string())?;
+        Ok(Self {
+            identity,
+            store,
+            tenant: TENANT.parse()?,
+        })
+    }
+
+    /// Makes identities for cameras that will find the broker at `broker` (host and port).
+    pub fn enrolment(&self, broker: String) -> Enrolment {
+        Enrolment {
+            devices: Arc::clone(&self.identity.devices),
+            broker_ca: self.identity.root.certificate_pem().to_owned(),
+            broker,
+            grant_public_key: self.identity.grant_public_key.clone(),
+        }
+    }
+
+    /// Adds an account.
+    ///
+    /// # Errors
+    ///
+    /// One line: the name is taken or not allowed, or the password is.
+    pub async fn add_person(
+        &self,
+        name: &str,
+        password: &str,
+        role: Role,
+    ) -> anyhow::Result<Person> {
+        let name = check_person_name(name)?;
+        check_password(password)?;
+        let id = format!("{:016x}", rand::random::<u64>());
+        let added_ms = unix_ms(SystemTime::now());
+        let person = Person {
+            id,
+            tenant: self.tenant.clone(),
+            name: name.to_owned(),
+            role,
+            added_ms,
+        };
+        let password_hash = PasswordHash::of(password)
+            .map_err(|error| anyhow::anyhow!("cannot hash the password: {error}"))?;
+        self.store
+            .people
+            .add(&Account {
+                person: person.clone(),
+                password_hash,
+            })
+            .await?;
+        Ok(person)
+    }
+}

@@ -1,0 +1,312 @@
+//! What the running parts know at this moment: the API asks, and the signalling router, broker and TURN server know.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Weak};
+
+use async_trait::async_trait;
+use heron_broker::{Broker, BrokerStats};
+use heron_protocol::DeviceId;
+use heron_protocol::messages::CameraUpdate;
+use heron_turn::TurnServer;
+use serde_json::Value;
+
+use crate::signalling::{Router, SignallingStats};
+
+/// A camera as it last reported itself.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct LiveCamera {
+    /// Whether it is connected.
+    pub online: bool,
+    /// Why it is online or offline.
+    pub reason: Option<String>,
+    /// Since when, in milliseconds since the Unix epoch.
+    pub since_ms: Option<i64>,
+    /// Its firmware's version.
+    pub firmware: Option<String>,
+    /// How many viewers it has.
+    pub viewers: u32,
+    /// What it reports, by section.
+    pub state: BTreeMap<String, Value>,
+}
+
+/// One figure for monitoring.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Counter {
+    /// The metric's name; ends in `_total` if it only grows.
+    pub name: &'static str,
+    /// What it counts.
+    pub help: &'static str,
+    /// The figure.
+    pub value: u64,
+}
+
+impl fmt::Display for Counter {
+    /// Prometheus' text exposition format, version 0.0.4.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, help, value } = self;
+        let kind = if name.ends_with("_total") {
+            "counter"
+        } else {
+            "gauge"
+        };
+        writeln!(
+            f,
+            "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}"
+        )
+    }
+}
+
+/// The running parts, as the API sees them.
+#[async_trait]
+pub trait Live: Send + Sync {
+    /// A camera's state now; an unknown one is offline.
+    fn camera(&self, device: &DeviceId) -> LiveCamera;
+    /// A camera was removed: its sessions end and its connection closes.
+    async fn camera_removed(&self, device: &DeviceId);
+    /// Whether the router is connected to the broker.
+    fn connected(&self) -> bool;
+    /// All figures for monitoring.
+    async fn counters(&self) -> Vec<Counter>;
+}
+
+/// The running parts. They are held weakly: whoever starts them also stops them.
+pub struct Parts {
+    broker: Weak<Broker>,
+    turn: Weak<TurnServer>,
+    router: Weak<Router>,
+}
+
+impl Parts {
+    /// These.
+    pub fn new(broker: &Arc<Broker>, turn: &Arc<TurnServer>, router: &Arc<Router>) -> Self {
+        let (broker, turn) = (Arc::downgrade(broker), Arc::downgrade(turn));
+        Self {
+            broker,
+            turn,
+            router: Arc::downgrade(router),
+        }
+    }
+}
+
+#[async_trait]
+impl Live for Parts {
+    fn camera(&self, device: &DeviceId) -> LiveCamera {
+        let update = self
+            .router
+            .upgrade()
+            .and_then(|router| router.camera(device));
+        update.map(LiveCamera::from).unwrap_or_default()
+    }
+
+    async fn camera_removed(&self, device: &DeviceId) {
+        if let Some(router) = self.router.upgrade() {
+            router.camera_removed(device.clone()).await;
+        }
+        if let Some(broker) = self.broker.upgrade() {
+            broker.disconnect(device.as_str()).await;
+        }
+    }
+
+    fn connected(&self) -> bool {
+        self.router
+            .upgrade()
+            .is_some_and(|router| router.is_connected())
+    }
+
+    async fn counters(&self) -> Vec<Counter> {
+        let mut counters = Vec::new();
+        if let Some(router) = self.router.upgrade() {
+            counters.extend(of_signalling(&router.stats()));
+        }
+        if let Some(broker) = self.broker.upgrade() {
+            counters.extend(of_broker(&broker.stats().await));
+        }
+        if let Some(turn) = self.turn.upgrade() {
+            counters.extend(of_turn(&turn.stats()));
+        }
+        counters
+    }
+}
+
+impl From<CameraUpdate> for LiveCamera {
+    fn from(update: CameraUpdate) -> Self {
+        let viewers = update.telemetry.map_or(0, |telemetry| telemetry.viewers);
+        let state = update.state.into_iter().collect();
+        let Some(presence) = update.presence else {
+            return Self {
+                state,
+                ..Self::default()
+            };
+        };
+        let reason = presence
+            .reason
+            .and_then(|reason| serde_json::to_value(reason).ok());
+        Self {
+            online: presence.online,
+            reason: reason.and_then(|reason| reason.as_str().map(str::to_owned)),
+            since_ms: i64::try_from(update.since_ms).ok(),
+            firmware: Some(presence.firmware),
+            // What an offline camera said last is not so any more.
+            viewers: if presence.online { viewers } else { 0 },
+            state,
+        }
+    }
+}
+
+const fn counter(name: &'static str, help: &'static str, value: u64) -> Counter {
+    Counter { name, help, value }
+}
+
+fn of_signalling(stats: &SignallingStats) -> [Counter; 9] {
+    [
+        counter(
+            "heron_sessions",
+            "Video sessions now.",
+            stats.sessions as u64,
+        ),
+        counter(
+            "heron_sessions_opened_total",
+            "Video sessions opened.",
+            stats.opened,
+        ),
+        counter(
+            "heron_sessions_denied_total",
+            "Video sessions denied for want of rights or room.",
+            stats.denied,
+        ),
+        counter(
+            "heron_messages_malformed_total",
+            "Messages that broke the limits of their type.",
+            stats.malformed,
+        ),
+        counter(
+            "heron_messages_duplicate_total",
+            "Messages that came a second time.",
+            stats.duplicates,
+        ),
+        counter(
+            "heron_messages_foreign_total",
+            "Messages about somebody else's session or camera.",
+            stats.foreign,
+        ),
+        counter(
+            "heron_messages_unordered_total",
+            "Messages that did not fit their session's state.",
+            stats.out_of_order,
+        ),
+        counter(
+            "heron_messages_unsent_total",
+            "Messages of ours that the broker did not take.",
+            stats.unsent,
+        ),
+        counter(
+            "heron_sessions_ended_total",
+            "Video sessions ended.",
+            stats.ended,
+        ),
+    ]
+}
+
+fn of_broker(stats: &BrokerStats) -> [Counter; 9] {
+    [
+        counter(
+            "heron_broker_cameras",
+            "Cameras connected.",
+            stats.devices as u64,
+        ),
+        counter(
+            "heron_broker_browsers",
+            "Browsers connected.",
+            stats.browsers as u64,
+        ),
+        counter(
+            "heron_broker_retained",
+            "Retained messages.",
+            stats.retained as u64,
+        ),
+        counter(
+            "heron_broker_refused_connects_total",
+            "Connections refused.",
+            stats.refused.connects,
+        ),
+        counter(
+            "heron_broker_refused_wills_total",
+            "Wills on foreign topics.",
+            stats.refused.wills,
+        ),
+        counter(
+            "heron_broker_refused_publishes_total",
+            "Messages on foreign topics, or too large.",
+            stats.refused.publishes,
+        ),
+        counter(
+            "heron_broker_refused_subscribes_total",
+            "Subscriptions to foreign topics.",
+            stats.refused.subscribes,
+        ),
+        counter(
+            "heron_broker_refused_retains_total",
+            "Retained messages without room.",
+            stats.refused.retains,
+        ),
+        counter(
+            "heron_broker_overflows_total",
+            "Messages pushed out of a full queue.",
+            stats.overflows,
+        ),
+    ]
+}
+
+fn of_turn(stats: &heron_turn::Stats) -> [Counter; 6] {
+    [
+        counter(
+            "heron_turn_allocations",
+            "TURN allocations now.",
+            stats.allocations as u64,
+        ),
+        counter(
+            "heron_turn_allocated_total",
+            "TURN allocations made.",
+            stats.allocated,
+        ),
+        counter(
+            "heron_turn_relayed_bytes_total",
+            "Bytes relayed, both ways.",
+            stats.bytes_relayed,
+        ),
+        counter(
+            "heron_turn_refused_peers_total",
+            "Peers refused because of where they are.",
+            stats.refused_peers,
+        ),
+        counter(
+            "heron_turn_refused_credentials_total",
+            "Requests with a bad credential.",
+            stats.refused_credentials,
+        ),
+        counter(
+            "heron_turn_refused_quota_total",
+            "Requests beyond a quota.",
+            stats.refused_quota,
+        ),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_counter_is_written_as_prometheus_reads_it() {
+        let counter = Counter {
+            name: "heron_x_total",
+            help: "Things.",
+            value: 3,
+        };
+        assert_eq!(
+            counter.to_string(),
+            "# HELP heron_x_total Things.\n# TYPE heron_x_total counter\nheron_x_total 3\n"
+        );
+    }
+}

@@ -1,0 +1,78 @@
+//! What signalling asks of the rest of the server: who may watch what, and where sessions are written down.
+//!
+//! The store implements both traits; the router holds them as trait objects and never sees SQL.
+
+use async_trait::async_trait;
+use heron_protocol::grant::Right;
+use heron_protocol::{BrowserId, DeviceId, SessionId, TenantId};
+
+/// A camera as the store knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CameraRecord {
+    /// The tenant that owns the camera.
+    pub tenant: TenantId,
+    /// The name people gave it.
+    pub name: String,
+}
+
+/// Who owns a camera and who may watch it.
+#[async_trait]
+pub trait Directory: Send + Sync {
+    /// The camera of that device id, unless it was never added or has been removed.
+    async fn camera(&self, device: &DeviceId) -> anyhow::Result<Option<CameraRecord>>;
+    /// What the person may do with the camera; empty for strangers, who are told that there is no such camera.
+    async fn may_view(&self, person: &str, device: &DeviceId) -> anyhow::Result<Vec<Right>>;
+}
+
+/// One video session as it is stored. Every call of [`SessionLog`] hands over the whole of it, so a store may upsert.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SessionRecord {
+    /// The session id, 128 bits in hex: the key.
+    pub session: SessionId,
+    /// The tenant of camera and person.
+    pub tenant: TenantId,
+    /// The device id of the camera.
+    pub camera: DeviceId,
+    /// The person who watched.
+    pub person: String,
+    /// The browser it was watched in.
+    pub browser: BrowserId,
+    /// When the browser asked, in milliseconds since the Unix epoch.
+    pub opened_ms: i64,
+    /// When it ended, likewise.
+    pub ended_ms: Option<i64>,
+    /// `direct` or `relayed`, once ICE has settled.
+    pub path: Option<String>,
+    /// Milliseconds from the click to each phase, as the browser measured them.
+    pub phases: Phases,
+    /// Bytes of media the camera sent to the viewer.
+    pub bytes: u64,
+    /// Why it ended, in words a person can read.
+    pub end_reason: Option<String>,
+}
+
+/// The phases of a start, each in milliseconds since the click.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Phases {
+    /// The camera's answer arrived.
+    pub signal_ms: Option<f64>,
+    /// ICE has a working pair.
+    pub ice_ms: Option<f64>,
+    /// DTLS is up.
+    pub dtls_ms: Option<f64>,
+    /// The first media packet arrived.
+    pub first_packet_ms: Option<f64>,
+    /// The first frame was decoded.
+    pub first_frame_ms: Option<f64>,
+}
+
+/// Where sessions are written down. A failure is logged by the router and never ends a session.
+#[async_trait]
+pub trait SessionLog: Send + Sync {
+    /// A session began.
+    async fn opened(&self, record: &SessionRecord) -> anyhow::Result<()>;
+    /// Its path, phases or bytes changed.
+    async fn updated(&self, record: &SessionRecord) -> anyhow::Result<()>;
+    /// It ended; `ended_ms` and `end_reason` are set.
+    async fn ended(&self, record: &SessionRecord) -> anyhow::Result<()>;
+}

@@ -1,0 +1,171 @@
+//! Accepts connections and serves HTTP/1.1 on them, with bounds on how many there are and how slow they may be.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::{Extension, Router};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use hyper_util::service::TowerToHyperService;
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tower::Layer as _;
+
+use crate::access::Arrival;
+
+const CONNECTIONS: usize = 2048;
+/// A TLS handshake, or a request's headers, take longer only when somebody means it.
+const SLOWEST: Duration = Duration::from_secs(15);
+/// What a request's headers may take; also the read buffer of a connection.
+const HEADERS: usize = 32 * 1024;
+const HEADER_COUNT: usize = 64;
+/// After which requests that still run at shutdown are cut off.
+const GRACE: Duration = Duration::from_secs(5);
+/// When no connection can be accepted, most likely all file descriptors are in use: wait for some to close.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How connections are protected.
+#[derive(Clone)]
+pub enum Security {
+    /// By TLS.
+    Tls(Arc<ServerConfig>),
+    /// By not leaving this machine.
+    Loopback,
+}
+
+/// A listener that serves a site until it is stopped.
+pub struct HttpListener {
+    address: SocketAddr,
+    stop: CancellationToken,
+    accepting: JoinHandle<()>,
+}
+
+impl HttpListener {
+    /// Binds the address and serves from now on.
+    ///
+    /// # Errors
+    ///
+    /// The system's, when the address cannot be bound.
+    pub async fn start(
+        address: SocketAddr,
+        security: Security,
+        site: Router,
+    ) -> std::io::Result<Self> {
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
+        let stop = CancellationToken::new();
+        let accepting = tokio::spawn(accept(listener, security, site, stop.clone()));
+        Ok(Self {
+            address,
+            stop,
+            accepting,
+        })
+    }
+
+    /// Where it listens, with the port that the system chose.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Accepts nothing more, lets running requests end, and returns when all connections are closed.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        if self.accepting.await.is_err() {
+            tracing::error!(address = %self.address, "an HTTP listener had broken down");
+        }
+    }
+}
+
+async fn accept(listener: TcpListener, security: Security, site: Router, stop: CancellationToken) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let graceful = GracefulShutdown::new();
+    loop {
+        let next = async {
+            let place = Arc::clone(&places).acquire_owned().await;
+            (place, listener.accept().await)
+        };
+        let (place, accepted) = tokio::select! {
+            next = next => next,
+            () = stop.cancelled() => break,
+        };
+        match (place, accepted) {
+            (Ok(place), Ok((stream, peer))) => {
+                let connection = Connection {
+                    peer,
+                    place,
+                    watcher: graceful.watcher(),
+                };
+                tokio::spawn(connection.serve(stream, security.clone(), site.clone()));
+            }
+            (_, Err(error)) => {
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+            (Err(_), _) => break,
+        }
+    }
+    drop(listener);
+    if timeout(GRACE, graceful.shutdown()).await.is_err() {
+        tracing::warn!("requests were still running at shutdown and are cut off");
+    }
+}
+
+struct Connection {
+    peer: SocketAddr,
+    place: OwnedSemaphorePermit,
+    watcher: Watcher,
+}
+
+impl Connection {
+    async fn serve(self, stream: TcpStream, security: Security, site: Router) {
+        // Answers are small and somebody waits for them.
+        let _ = stream.set_nodelay(true);
+        match security {
+            Security::Loopback => self.serve_http(stream, false, site).await,
+            Security::Tls(config) => {
+                match timeout(SLOWEST, TlsAcceptor::from(config).accept(stream)).await {
+                    Ok(Ok(stream)) => self.serve_http(stream, true, site).await,
+                    Ok(Err(error)) => {
+                        tracing::debug!(peer = %self.peer, %error, "TLS handshake failed");
+                    }
+                    Err(_) => tracing::debug!(peer = %self.peer, "TLS handshake took too long"),
+                }
+            }
+        }
+    }
+
+    async fn serve_http(
+        self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        secure: bool,
+        site: Router,
+    ) {
+        let arrival = Arrival {
+            peer: self.peer.ip().to_canonical(),
+            secure,
+        };
+        let service = TowerToHyperService::new(Extension(arrival).layer(site));
+        let mut builder = auto::Builder::new(TokioExecutor::new()).http1_only();
+        builder
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(SLOWEST)
+            .max_buf_size(HEADERS)
+            .max_headers(HEADER_COUNT);
+        let connection = builder
+            .serve_connection_with_upgrades(TokioIo::new(stream), service)
+            .into_owned();
+        if let Err(error) = self.watcher.watch(connection).await {
+            tracing::debug!(peer = %self.peer, %error, "connection ended");
+        }
+        drop(self.place);
+    }
+}

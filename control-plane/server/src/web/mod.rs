@@ -1,0 +1,42 @@
+//! HTTP: the listeners, the dashboard's files, the WebSocket to the broker, and what every answer carries.
+
+mod dashboard;
+mod headers;
+mod listener;
+mod mqtt_socket;
+mod tls;
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
+use tower_http::compression::CompressionLayer;
+use tower_http::timeout::TimeoutLayer;
+
+pub use listener::{HttpListener, Security};
+pub use mqtt_socket::{MQTT_PATH, MqttSocket};
+pub use tls::{TlsError, client_config, server_config};
+
+use crate::{access, api};
+
+/// The largest request is a person's name and password.
+const BODY_LIMIT: usize = 16 * 1024;
+/// Nothing that a handler does takes longer, unless something is stuck.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Everything that is served: API, WebSocket, and the dashboard for all other paths.
+pub fn site(context: api::Context, mqtt: MqttSocket) -> Router {
+    api::router()
+        .with_state(context)
+        .merge(mqtt.router())
+        .fallback(dashboard::file)
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(axum::middleware::from_fn(access::same_origin))
+        .layer(TimeoutLayer::with_status_code(
+            StatusCode::GATEWAY_TIMEOUT,
+            TIMEOUT,
+        ))
+        .layer(CompressionLayer::new().gzip(true))
+        .layer(axum::middleware::map_response(headers::secure))
+}

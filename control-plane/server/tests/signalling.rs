@@ -1,0 +1,324 @@
+//! A session's signalling through everything that is real: broker, certificates, tokens, WebSocket, store.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a failure here is a failed test"
+)]
+
+mod support;
+
+use heron_control::identity::Bundle;
+use heron_protocol::grant::{GrantVerifier, Right};
+use heron_protocol::messages::{
+    CameraUpdate, Candidate, CandidateKind, EndReason, Path, Presence, RtcDown, RtcUp,
+    SessionStats, ViewDown, ViewUp, ViewerPhases, ViewerStats,
+};
+use heron_protocol::{BrowserId, CallId, SessionId, TenantId, Topic, VerifyingKey};
+use serde_json::{Value, json};
+use support::mqtt::{PATIENCE, Peer};
+use support::{ADMIN, Client, ControlPlane, VIEWER};
+
+const OFFER: &str = "v=0\r\na=fingerprint:sha-256 12:DF:3E:5D:49:6B:19:E5:7C:AB:4A:AD:B9:B1:3F:82:18:3B:54:02:12:DF:3E:5D:49:6B:19:E5:7C:AB:4A:AD\r\n";
+
+fn presence() -> Presence {
+    Presence {
+        online: true,
+        reason: None,
+        boot_id: "boot".into(),
+        firmware: "1.2.3".into(),
+        slot: None,
+        seq: 1,
+        at_ms: 0,
+    }
+}
+
+/// A viewer's browser and its part of the topic tree.
+struct Viewer {
+    peer: Peer,
+    http: Client,
+    tenant: TenantId,
+    browser: BrowserId,
+}
+
+impl Viewer {
+    async fn of(control: &ControlPlane) -> Self {
+        let http = control.signed_in(VIEWER).await;
+        let token = http.post("/api/v1/browser-token", &json!({})).await.json();
+        let text = |field: &str| token[field].as_str().unwrap().to_owned();
+        let (tenant, browser) = (
+            text("tenant").parse().unwrap(),
+            text("browser").parse().unwrap(),
+        );
+        let peer = Peer::browser(
+            http.clone(),
+            control.server.url(),
+            &tenant,
+            &browser,
+            &text("token"),
+        )
+        .await;
+        Self {
+            peer,
+            http,
+            tenant,
+            browser,
+        }
+    }
+
+    fn topic(&self, call: &CallId) -> Topic {
+        Topic::ViewUp(self.tenant.clone(), self.browser.clone(), call.clone())
+    }
+
+    async fn says(&self, call: &CallId, message: &ViewUp) {
+        self.peer.say(&self.topic(call), message).await;
+    }
+
+    async fn opens(&self, call: &CallId, bundle: &Bundle) {
+        let rights = vec![Right::View, Right::Listen];
+        let open = ViewUp::Open {
+            seq: 0,
+            camera: bundle.device.clone(),
+            offer: OFFER.into(),
+            rights,
+        };
+        self.says(call, &open).await;
+    }
+
+    async fn closed(&mut self) -> (EndReason, String) {
+        let closed = |_: &Topic, message: ViewDown| match message {
+            ViewDown::Closed { reason, detail, .. } => Some((reason, detail)),
+            _ => None,
+        };
+        self.peer.hear(closed).await
+    }
+
+    /// The newest row of the session log, once it is as wanted.
+    async fn row(&self, wanted: impl Fn(&Value) -> bool) -> Value {
+        let wait = async {
+            loop {
+                let rows = self.http.get("/api/v1/sessions").await.json();
+                if let Some(row) = rows["sessions"].get(0).filter(|row| wanted(row)) {
+                    return row.clone();
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, wait)
+            .await
+            .expect("the row is written")
+    }
+}
+
+fn call(number: u8) -> CallId {
+    format!("{number:032x}").parse().unwrap()
+}
+
+async fn add_camera(control: &ControlPlane) -> Bundle {
+    let admin = control.signed_in(ADMIN).await;
+    let added = admin
+        .post("/api/v1/cameras", &json!({ "name": "Front door" }))
+        .await;
+    toml::from_str(added.json()["bundle"].as_str().unwrap()).unwrap()
+}
+
+fn candidates() -> Vec<Candidate> {
+    let candidate = "candidate:1 1 udp 1 192.0.2.1 9 typ host".into();
+    vec![Candidate {
+        candidate,
+        sdp_mid: Some("0".into()),
+        sdp_m_line_index: None,
+        username_fragment: None,
+    }]
+}
+
+async fn opened(camera: &mut Peer) -> (SessionId, RtcDown) {
+    let open = |topic: &Topic, message: RtcDown| match (topic, &message) {
+        (Topic::RtcDown(_, session), RtcDown::Open { .. }) => Some((session.clone(), message)),
+        _ => None,
+    };
+    camera.hear(open).await
+}
+
+#[tokio::test]
+async fn from_click_to_the_row_in_the_log() {
+    let control = ControlPlane::start().await;
+    let bundle = add_camera(&control).await;
+    let mut viewer = Viewer::of(&control).await;
+    let mut camera = Peer::camera(&bundle, presence()).await;
+
+    // The browser sees the camera come.
+    let online = |topic: &Topic, update: CameraUpdate| {
+        assert!(matches!(topic, Topic::ViewCamera(_, _, device) if *device == bundle.device));
+        update
+            .presence
+            .filter(|presence| presence.online)
+            .map(|presence| presence.firmware)
+    };
+    assert_eq!(viewer.peer.hear(online).await, "1.2.3");
+
+    // The call becomes a session; the camera's key accepts the grant.
+    viewer.opens(&call(1), &bundle).await;
+    let (session, open) = opened(&mut camera).await;
+    let RtcDown::Open {
+        grant,
+        offer,
+        ice_servers,
+        ..
+    } = open
+    else {
+        unreachable!()
+    };
+    let key = VerifyingKey::from_pem(&bundle.grant_key).unwrap();
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap()
+        .as_secs();
+    let grant = GrantVerifier::new(bundle.device.clone(), key)
+        .accept(&grant, &session, &offer, now)
+        .unwrap();
+    assert_eq!(grant.rights, [Right::View, Right::Listen]);
+    let turn = ice_servers
+        .iter()
+        .find(|server| !server.username.is_empty())
+        .unwrap();
+    assert!(
+        turn.urls[0].contains(&control.server.turn_address().port().to_string()),
+        "{turn:?}"
+    );
+    assert!(turn.username.ends_with(".d"), "{turn:?}");
+    let told = |_: &Topic, message: ViewDown| match message {
+        ViewDown::Opened { session, .. } => Some(session),
+        _ => None,
+    };
+    assert_eq!(viewer.peer.hear(told).await, session);
+
+    // Answer and candidates, both ways.
+    let up = Topic::RtcUp(bundle.device.clone(), session.clone());
+    camera
+        .say(
+            &up,
+            &RtcUp::Answer {
+                seq: 0,
+                sdp: "v=0".into(),
+                proof: "proof".into(),
+            },
+        )
+        .await;
+    let answered =
+        |_: &Topic, message: ViewDown| matches!(message, ViewDown::Answer { .. }).then_some(());
+    viewer.peer.hear(answered).await;
+    viewer
+        .says(
+            &call(1),
+            &ViewUp::Candidates {
+                seq: 1,
+                candidates: candidates(),
+            },
+        )
+        .await;
+    let trickled =
+        |_: &Topic, message: RtcDown| matches!(message, RtcDown::Candidates { .. }).then_some(());
+    camera.hear(trickled).await;
+
+    // What both ends measured ends up in one row.
+    let path = Path {
+        local: CandidateKind::Relay,
+        remote: CandidateKind::Relay,
+        protocol: "udp".into(),
+    };
+    let stats = SessionStats {
+        bytes_sent: 5000,
+        path: Some(path),
+        ..SessionStats::default()
+    };
+    camera.say(&up, &RtcUp::Stats { seq: 1, stats }).await;
+    let phases = ViewerPhases {
+        first_frame_ms: Some(150.0),
+        ..ViewerPhases::default()
+    };
+    let stats = ViewerStats {
+        phases,
+        ..ViewerStats::default()
+    };
+    viewer
+        .says(&call(1), &ViewUp::Stats { seq: 2, stats })
+        .await;
+    let row = viewer
+        .row(|row| row["path"] == "relayed" && row["phases"]["first_frame_ms"] == 150.0)
+        .await;
+    assert_eq!(
+        (&row["id"], &row["camera_name"], &row["person_name"]),
+        (&json!(session), &json!("Front door"), &json!("Bob"))
+    );
+
+    viewer
+        .says(
+            &call(1),
+            &ViewUp::Close {
+                seq: 3,
+                reason: EndReason::ViewerClosed,
+                detail: String::new(),
+            },
+        )
+        .await;
+    let close =
+        |_: &Topic, message: RtcDown| matches!(message, RtcDown::Close { .. }).then_some(());
+    camera.hear(close).await;
+    let row = viewer.row(|row| row["ended_ms"].is_number()).await;
+    assert_eq!(
+        (&row["end_reason"], &row["bytes"]),
+        (&json!("the viewer closed it"), &json!(5000))
+    );
+    control.server.stop().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_opened_is_answered_with_a_reason() {
+    let control = ControlPlane::start().await;
+    let bundle = add_camera(&control).await;
+    let mut viewer = Viewer::of(&control).await;
+    viewer.opens(&call(1), &bundle).await;
+    assert_eq!(viewer.closed().await.0, EndReason::CameraOffline);
+
+    let mut unknown = bundle.clone();
+    unknown.device = "no-such-camera".parse().unwrap();
+    viewer.opens(&call(2), &unknown).await;
+    assert_eq!(viewer.closed().await.0, EndReason::NotAllowed);
+
+    viewer
+        .peer
+        .say_bytes(&viewer.topic(&call(3)), b"{\"type\":\"open\"}".to_vec())
+        .await;
+    let (reason, detail) = viewer.closed().await;
+    assert_eq!(reason, EndReason::BadMessage);
+    assert!(detail.contains("missing field"), "{detail}");
+    control.server.stop().await;
+}
+
+#[tokio::test]
+async fn removing_the_camera_ends_its_sessions() {
+    let control = ControlPlane::start().await;
+    let bundle = add_camera(&control).await;
+    let mut viewer = Viewer::of(&control).await;
+    let mut camera = Peer::camera(&bundle, presence()).await;
+    viewer
+        .peer
+        .hear(|_: &Topic, update: CameraUpdate| update.presence.filter(|presence| presence.online))
+        .await;
+    viewer.opens(&call(1), &bundle).await;
+    opened(&mut camera).await;
+    let admin = control.signed_in(ADMIN).await;
+    assert_eq!(
+        admin
+            .delete(&format!("/api/v1/cameras/{}", bundle.device))
+            .await
+            .status,
+        204
+    );
+    assert_eq!(
+        viewer.closed().await,
+        (EndReason::NotAllowed, "the camera was removed".into())
+    );
+    control.server.stop().await;
+}
