@@ -1,0 +1,193 @@
+/**
+ * What the scripts know of a page without asking the dashboard: an observer that runs in the page itself, from before
+ * its first script. It notes clicks, peer connections, and every picture a video element shows with the age its clock
+ * tells (heron-media draws it: 48 blocks along the top, 40 bits of unix time in milliseconds and their checksum).
+ */
+
+/** A picture that was shown. */
+export interface ShownPicture {
+  /** When, in milliseconds of the page's clock. */
+  at: number;
+  /** How old it was then, by its own clock; null where it carries none. */
+  age: number | null;
+}
+
+/** What the connections of a page have received, added up. */
+export interface Received {
+  connections: number;
+  framesDecoded: number;
+  width: number;
+  height: number;
+  codec: string;
+  audioCodec: string;
+  audioEnergy: number;
+  audioSeconds: number;
+  audioPackets: number;
+  /** The two ends of the path: host, srflx, prflx or relay. */
+  path: string;
+  at: number;
+}
+
+export interface Probe {
+  clicked: number;
+  pictures: ShownPicture[];
+  received(): Promise<Received>;
+  /** Ages of decoded pictures, before they wait for the screen. */
+  decodedAges(count: number): Promise<number[]>;
+  /** The colours, as bits of red, green and blue, of `count` fields along a line at this part of the height. */
+  colours(count: number, height: number): string[];
+}
+
+declare global {
+  interface Window {
+    probe: Probe;
+  }
+}
+
+/** Runs in the page: refers to nothing outside itself. */
+export function installProbe(): void {
+  const BLOCKS = 48;
+  const TIME_RANGE = 2 ** 40;
+  const peers: RTCPeerConnection[] = [];
+  window.RTCPeerConnection = new Proxy(window.RTCPeerConnection, {
+    construct(target, given) {
+      const peer = new target(...(given as [RTCConfiguration?]));
+      peers.push(peer);
+      return peer;
+    },
+  });
+
+  const canvas = new OffscreenCanvas(16, 16);
+  const context = canvas.getContext('2d', { willReadFrequently: true });
+
+  /** Age in milliseconds at the unix time `now` of a picture whose clock is in this row of pixels. */
+  function ageOf(luma: (x: number) => number, width: number, now: number): number | null {
+    const block = Math.floor(width / BLOCKS) & ~1;
+    let time = 0;
+    let given = 0;
+    for (let index = 0; index < BLOCKS; index += 1) {
+      const bit = luma(index * block + block / 2) > 125 ? 1 : 0;
+      if (index < 40) time = time * 2 + bit;
+      else given = given * 2 + bit;
+    }
+    let sum = 0;
+    for (let rest = time; rest > 0; rest = Math.floor(rest / 256)) sum += rest % 256;
+    if (time === 0 || sum % 256 !== given) return null;
+    const age = (((now - time) % TIME_RANGE) + TIME_RANGE) % TIME_RANGE;
+    return age < TIME_RANGE / 2 ? age : age - TIME_RANGE;
+  }
+
+  const rowOf = (height: number): number => (Math.max(Math.floor(height / 24), 16) & ~1) / 2;
+
+  function row(video: HTMLVideoElement, y: number): Uint8ClampedArray | undefined {
+    const width = video.videoWidth;
+    if (canvas.width !== width) canvas.width = width;
+    context?.drawImage(video, 0, y, width, 1, 0, 0, width, 1);
+    return context?.getImageData(0, 0, width, 1).data;
+  }
+
+  const probe: Probe = {
+    clicked: 0,
+    pictures: [],
+
+    async received() {
+      const sum: Received = {
+        connections: peers.length,
+        framesDecoded: 0,
+        width: 0,
+        height: 0,
+        codec: '',
+        audioCodec: '',
+        audioEnergy: 0,
+        audioSeconds: 0,
+        audioPackets: 0,
+        path: '',
+        at: performance.now(),
+      };
+      for (const peer of peers) {
+        const all = (await peer.getStats()) as unknown as Map<string, Record<string, unknown>>;
+        for (const stats of all.values()) {
+          const number = (name: string) => (typeof stats[name] === 'number' ? (stats[name] as number) : 0);
+          const codec = String(all.get(String(stats['codecId']))?.['mimeType'] ?? '');
+          if (stats['type'] === 'inbound-rtp' && stats['kind'] === 'video') {
+            sum.framesDecoded += number('framesDecoded');
+            sum.width = number('frameWidth');
+            sum.height = number('frameHeight');
+            sum.codec = codec;
+          } else if (stats['type'] === 'inbound-rtp') {
+            sum.audioEnergy += number('totalAudioEnergy');
+            sum.audioSeconds += number('totalSamplesDuration');
+            sum.audioPackets += number('packetsReceived');
+            sum.audioCodec = codec;
+          } else if (stats['type'] === 'transport') {
+            const pair = all.get(String(stats['selectedCandidatePairId']));
+            const kind = (id: string) => String(all.get(String(pair?.[id]))?.['candidateType'] ?? '?');
+            if (pair !== undefined) sum.path = `${kind('localCandidateId')} to ${kind('remoteCandidateId')}`;
+          }
+        }
+      }
+      return sum;
+    },
+
+    async decodedAges(count) {
+      const track = document.querySelector('video')?.srcObject as MediaStream | null;
+      const video = track?.getVideoTracks()[0];
+      if (video === undefined) return [];
+      // Chromium's own: TypeScript's DOM does not know it.
+      const Processor = (window as unknown as Record<string, unknown>)['MediaStreamTrackProcessor'] as
+        | (new (from: { track: MediaStreamTrack }) => { readable: ReadableStream<VideoFrame> })
+        | undefined;
+      if (Processor === undefined) return [];
+      const copy = video.clone();
+      const reader = new Processor({ track: copy }).readable.getReader();
+      const ages: number[] = [];
+      for (let index = 0; index < count; index += 1) {
+        const { value: frame } = await reader.read();
+        if (frame === undefined) break;
+        const now = Date.now();
+        const y = rowOf(frame.codedHeight) & ~1;
+        const rect = { x: 0, y, width: frame.codedWidth & ~1, height: 2 };
+        const bytes = new Uint8Array(frame.allocationSize({ rect }));
+        await frame.copyTo(bytes, { rect });
+        const age = ageOf((x) => bytes[x] ?? 0, frame.codedWidth, now);
+        if (age !== null) ages.push(age);
+        frame.close();
+      }
+      copy.stop();
+      return ages;
+    },
+
+    colours(count, height) {
+      const video = document.querySelector('video');
+      const pixels = video === null ? undefined : row(video, Math.floor(video.videoHeight * height));
+      if (video === null || pixels === undefined) return [];
+      return Array.from({ length: count }, (_, index) => {
+        const x = Math.floor(((index + 0.5) / count) * video.videoWidth);
+        return [0, 1, 2].map((channel) => ((pixels[4 * x + channel] ?? 0) > 96 ? '1' : '0')).join('');
+      });
+    },
+  };
+  window.probe = probe;
+  document.addEventListener('click', (event) => (probe.clicked = event.timeStamp), { capture: true });
+
+  const followed = new WeakSet<HTMLVideoElement>();
+  function follow(video: HTMLVideoElement): void {
+    if (followed.has(video)) return;
+    followed.add(video);
+    const shown: VideoFrameRequestCallback = (rendered, frame) => {
+      const pixels = row(video, rowOf(frame.height));
+      // Without a screen the expected time may lie before the one at which it was drawn.
+      const at = Math.max(rendered, frame.expectedDisplayTime);
+      const green = (x: number) => pixels?.[4 * x + 1] ?? 0;
+      // The page's clock and the machine's drift apart: compared anew each time.
+      const now = Date.now() + at - performance.now();
+      const age = pixels === undefined ? null : ageOf(green, frame.width, now);
+      probe.pictures.push({ at, age });
+      video.requestVideoFrameCallback(shown);
+    };
+    video.requestVideoFrameCallback(shown);
+  }
+  new MutationObserver(() => {
+    for (const video of document.querySelectorAll('video')) follow(video);
+  }).observe(document, { childList: true, subtree: true });
+}

@@ -1,0 +1,66 @@
+/**
+ * The other end of `tests/xtask/src/browser.rs`: what a script is given, what it may ask for, what it reports.
+ *
+ * xtask passes the input as one JSON argument, answers `@ask` lines on standard input, and reads the `@result` line.
+ */
+
+import { createInterface } from 'node:readline';
+
+export interface Input {
+  /** The control plane's page. */
+  url: string;
+  name: string;
+  password: string;
+  /** The Chromium to start. */
+  chromium: string;
+  /** The folder for pictures. */
+  output: string;
+  /** How often to start, where that is the point. */
+  starts?: number;
+}
+
+export interface Result {
+  heading?: string[];
+  /** A table for a person. */
+  figures?: string[][];
+  /** The same for a program. */
+  data?: unknown;
+  /** All of it in one line. */
+  line: string;
+}
+
+/** Collects what should have happened and did not, so that one run shows all of it. */
+export class Checks {
+  readonly missed: string[] = [];
+
+  /** `sentence` says what should be true. */
+  expect(holds: boolean, sentence: string): void {
+    if (!holds) this.missed.push(sentence);
+  }
+}
+
+const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+
+/** Asks xtask to do something; resolves with what came of it. */
+export async function ask(what: string, argument = ''): Promise<string> {
+  console.log(`@ask ${JSON.stringify({ what, argument })}`);
+  const { value, done } = await lines.next();
+  if (done) throw new Error('xtask is gone');
+  const reply = JSON.parse(value) as { value?: string; error?: string };
+  if (reply.error !== undefined) throw new Error(`${what}: ${reply.error}`);
+  return reply.value ?? '';
+}
+
+/** Runs a script: its result goes to xtask, an error ends it. */
+export async function script(body: (input: Input, checks: Checks) => Promise<Result>): Promise<never> {
+  const input = JSON.parse(process.argv[2] ?? '{}') as Input;
+  const checks = new Checks();
+  try {
+    const result = await body(input, checks);
+    console.log(`@result ${JSON.stringify({ ...result, failures: checks.missed })}`);
+    process.exit(0);
+  } catch (error) {
+    console.log(error instanceof Error ? (error.stack ?? error.message) : String(error));
+    process.exit(1);
+  }
+}

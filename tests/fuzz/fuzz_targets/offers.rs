@@ -1,0 +1,6 @@
+//! Any text is an offer that can be answered or is refused with a reason.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|sdp: &str| heron_session::fuzzing::offer(sdp));

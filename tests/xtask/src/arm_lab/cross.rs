@@ -1,0 +1,105 @@
+//! The camera's program for aarch64, by Debian's Rust and cross compiler.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Result;
+use serde_json::Value;
+
+use crate::{build, step, workspace};
+
+const TRIPLE: &str = "aarch64-unknown-linux-gnu";
+const PROFILE: &str = "lab";
+
+/// The tests of heron-media that need a real driver below them.
+pub const DEVICE_TESTS: &[&str] = &["v4l2", "loopback"];
+
+/// Builds the camera.
+pub fn build() -> Result<()> {
+    step::run(cargo("build").args(["--package", "heron-camera"]))
+}
+
+/// Builds [`DEVICE_TESTS`] and puts them into `folder`, by their names.
+pub fn build_device_tests(folder: &Path) -> Result<()> {
+    let mut cargo = cargo("test");
+    cargo.args([
+        "--no-run",
+        "--message-format=json",
+        "--package",
+        "heron-media",
+    ]);
+    for name in DEVICE_TESTS {
+        cargo.args(["--test", name]);
+    }
+    println!(
+        "  Cross-building the device tests: {}",
+        DEVICE_TESTS.join(", ")
+    );
+    let messages = step::output(&mut cargo)?;
+    fs::create_dir_all(folder)?;
+    // One JSON object a line; those of test programs name an executable.
+    for message in messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+    {
+        if let (Some(program), Some(name)) = (
+            message["executable"].as_str(),
+            message["target"]["name"].as_str(),
+        ) {
+            fs::copy(program, folder.join(name))?;
+        }
+    }
+    Ok(())
+}
+
+/// Debian's cargo, set to build for the guest in a folder of its own: another compiler's leftovers would be of no use
+/// to it.
+fn cargo(command: &str) -> Command {
+    // By their full names: rustup's, which have no aarch64 library, come first in the search path.
+    let mut cargo = Command::new("/usr/bin/cargo");
+    build::forget_own_package(&mut cargo);
+    cargo
+        .args([
+            command,
+            "--locked",
+            "--profile",
+            PROFILE,
+            "--target",
+            TRIPLE,
+            "--target-dir",
+        ])
+        .arg(target())
+        .current_dir(workspace::root())
+        .env("RUSTC", "/usr/bin/rustc")
+        .env("RUSTDOC", "/usr/bin/rustdoc")
+        // Set by the cargo that runs this, for its own toolchain.
+        .env_remove("CARGO")
+        .env_remove("RUSTUP_TOOLCHAIN")
+        .env_remove("LD_LIBRARY_PATH")
+        .env("PKG_CONFIG_ALLOW_CROSS", "1")
+        .env(
+            "PKG_CONFIG_PATH_aarch64_unknown_linux_gnu",
+            "/usr/lib/aarch64-linux-gnu/pkgconfig",
+        )
+        .env(
+            "CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER",
+            "aarch64-linux-gnu-gcc",
+        )
+        .env("CC_aarch64_unknown_linux_gnu", "aarch64-linux-gnu-gcc")
+        .env("CXX_aarch64_unknown_linux_gnu", "aarch64-linux-gnu-g++")
+        .env(
+            "BINDGEN_EXTRA_CLANG_ARGS_aarch64_unknown_linux_gnu",
+            "--target=aarch64-linux-gnu -I/usr/aarch64-linux-gnu/include",
+        );
+    cargo
+}
+
+/// Where [`build()`] put it.
+pub fn built() -> PathBuf {
+    target().join(TRIPLE).join(PROFILE).join("heron-camera")
+}
+
+fn target() -> PathBuf {
+    workspace::target().join("arm")
+}

@@ -1,0 +1,305 @@
+//! A control plane and a camera of this checkout, running.
+//!
+//! Everything is done as a person would: documented configuration files, and the commands
+//! `heron-control user add` and `heron-control camera add`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+use crate::build::Binaries;
+use crate::process::Process;
+use crate::{http, step};
+
+/// Where the control plane answers on this machine.
+const LOCAL: &str = "127.0.0.1:8080";
+/// Where the camera answers for its figures.
+const METRICS: &str = "127.0.0.1:9143";
+/// How long either may take until it answers.
+const START: Duration = Duration::from_secs(60);
+
+/// What the camera sends.
+#[derive(Clone, Copy)]
+pub struct Picture {
+    pub source: &'static str,
+    pub sound: &'static str,
+    pub width: u32,
+    pub height: u32,
+    pub fps: u32,
+    pub kbps: u32,
+}
+
+/// The picture the demo shows where there is no camera.
+pub const HD_PATTERN: Picture = Picture {
+    source: "pattern",
+    sound: "tone",
+    width: 1280,
+    height: 720,
+    fps: 30,
+    kbps: 2500,
+};
+
+/// A picture that leaves the machine room for many viewers.
+pub const SMALL_PATTERN: Picture = Picture {
+    source: "pattern",
+    sound: "tone",
+    width: 320,
+    height: 180,
+    fps: 15,
+    kbps: 300,
+};
+
+/// The account that looks at the cameras.
+pub struct Account {
+    pub name: String,
+    pub password: String,
+}
+
+/// A running `heron-control` with its data in one folder.
+pub struct Control {
+    program: PathBuf,
+    folder: PathBuf,
+    host: String,
+    process: Option<Process>,
+}
+
+impl Control {
+    /// Starts one with nothing in it: what an earlier run left in `folder` is removed.
+    pub fn start(program: &Path, folder: &Path, host: &str, relay_only: bool) -> Result<Self> {
+        if folder.exists() {
+            fs::remove_dir_all(folder)?;
+        }
+        fs::create_dir_all(folder)?;
+        fs::write(folder.join("heron-control.toml"), config(host, relay_only))?;
+        let mut control = Self {
+            program: program.to_owned(),
+            folder: folder.to_owned(),
+            host: host.to_owned(),
+            process: None,
+        };
+        control.restart()?;
+        Ok(control)
+    }
+
+    /// Starts it again, with the data it had, and waits until it answers.
+    pub fn restart(&mut self) -> Result<()> {
+        let arguments = ["serve", "--config", "heron-control.toml"];
+        let log = self.log();
+        let mut process = Process::start(
+            "heron-control",
+            &self.program,
+            arguments,
+            &log,
+            &self.folder,
+        )?;
+        step::wait_for("heron-control answering", START, || {
+            process.ensure_running()?;
+            Ok(http::get(LOCAL, "/readyz").ok())
+        })?;
+        self.process = Some(process);
+        Ok(())
+    }
+
+    /// Ends it as a crash would.
+    pub fn kill(&mut self) -> Result<()> {
+        self.process
+            .take()
+            .map_or(Ok(()), |mut process| process.kill())
+    }
+
+    /// Fails when it has ended.
+    pub fn ensure_running(&mut self) -> Result<()> {
+        self.process
+            .as_mut()
+            .map_or(Ok(()), Process::ensure_running)
+    }
+
+    /// Adds a person with a password of their own.
+    pub fn add_user(&self, name: &str) -> Result<Account> {
+        let said = self.run(&["user", "add", name])?;
+        let password = said
+            .rsplit_once("password ")
+            .map(|(_, password)| password.trim().to_owned())
+            .context("`heron-control user add` printed no password")?;
+        Ok(Account {
+            name: name.to_owned(),
+            password,
+        })
+    }
+
+    /// Adds a camera; returns its device bundle.
+    pub fn add_camera(&self, name: &str) -> Result<PathBuf> {
+        let bundle = self.folder.join("bundle.toml");
+        self.run(&["camera", "add", name, "--out", "bundle.toml"])?;
+        Ok(bundle)
+    }
+
+    /// Where a person on this machine finds it: a secure context without a certificate.
+    pub fn local_url(&self) -> String {
+        format!("http://localhost{}", LOCAL.trim_start_matches("127.0.0.1"))
+    }
+
+    /// Where everyone else does.
+    pub fn url(&self) -> String {
+        format!("https://{}:8443", self.host)
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.join("heron-control.log")
+    }
+
+    fn run(&self, arguments: &[&str]) -> Result<String> {
+        let mut command = Command::new(&self.program);
+        command
+            .args(arguments)
+            .args(["--config", "heron-control.toml"])
+            .current_dir(&self.folder);
+        println!("  $ heron-control {}", arguments.join(" "));
+        step::output(&mut command)
+    }
+}
+
+fn config(host: &str, relay_only: bool) -> String {
+    // Loopback and the machine's own address: the two ends of a session that never leaves it.
+    format!(
+        r#"[server]
+public_host = "{host}"
+data_dir = "data"
+
+[turn]
+allow_peers = ["127.0.0.0/8", "{host}/32"]
+relay_only = {relay_only}
+"#
+    )
+}
+
+/// A running `heron-camera` on this machine.
+pub struct Camera {
+    process: Process,
+}
+
+impl Camera {
+    /// Starts one beside its bundle and waits until it is connected.
+    pub fn start(program: &Path, bundle: &Path, picture: Picture) -> Result<Self> {
+        let folder = bundle.parent().unwrap_or(Path::new("."));
+        fs::write(
+            folder.join("heron-camera.toml"),
+            camera_config("bundle.toml", picture, "", ""),
+        )?;
+        let arguments = ["run", "--config", "heron-camera.toml"];
+        let log = folder.join("heron-camera.log");
+        let mut process = Process::start("heron-camera", program, arguments, &log, folder)?;
+        step::wait_for("heron-camera reaching the control plane", START, || {
+            process.ensure_running()?;
+            let there = Self::has_figure("heron_broker_connected 1").unwrap_or(false);
+            Ok(there.then_some(()))
+        })?;
+        Ok(Self { process })
+    }
+
+    /// Its figures, in Prometheus' text format.
+    pub fn metrics() -> Result<String> {
+        http::get(METRICS, "/metrics")
+    }
+
+    /// Whether its figures have this line.
+    fn has_figure(line: &str) -> Result<bool> {
+        Ok(Self::metrics()?.lines().any(|one| one == line))
+    }
+
+    /// Waits until nobody watches it.
+    pub fn idle(&self) -> Result<()> {
+        step::wait_for("the last viewer leaving", START, || {
+            let nobody = Self::has_figure("heron_viewers 0")?;
+            Ok(nobody.then_some(()))
+        })
+    }
+
+    /// Fails when it has ended.
+    pub fn ensure_running(&mut self) -> Result<()> {
+        self.process.ensure_running()
+    }
+}
+
+/// The configuration of a camera; `device` and `microphone` are empty or whole lines.
+pub fn camera_config(bundle: &str, picture: Picture, device: &str, microphone: &str) -> String {
+    let Picture {
+        source,
+        sound,
+        width,
+        height,
+        fps,
+        kbps,
+    } = picture;
+    format!(
+        r#"bundle = "{bundle}"
+
+[video]
+source = "{source}"
+{device}width = {width}
+height = {height}
+fps = {fps}
+bitrate_kbps = {kbps}
+
+[audio]
+source = "{sound}"
+{microphone}
+[metrics]
+listen = "{METRICS}"
+"#
+    )
+}
+
+/// A control plane, an account and a camera.
+pub struct Stack {
+    // Declared first: the camera stops before the control plane.
+    pub camera: Camera,
+    pub control: Control,
+    pub account: Account,
+}
+
+impl Stack {
+    /// Starts all of it afresh with its data and logs in `folder`.
+    pub fn start(binaries: &Binaries, folder: &Path, host: &str, picture: Picture) -> Result<Self> {
+        let control = Control::start(&binaries.control, folder, host, false)?;
+        let account = control.add_user("demo")?;
+        let bundle = control.add_camera("Front door")?;
+        let camera = Camera::start(&binaries.camera, &bundle, picture)?;
+        Ok(Self {
+            camera,
+            control,
+            account,
+        })
+    }
+
+    /// What a browser script needs to know.
+    pub fn input(&self, output: &Path) -> Value {
+        input(&self.control, &self.account, output)
+    }
+
+    /// What a browser script may ask for.
+    pub fn answer(&mut self, what: &str) -> Result<String> {
+        match what {
+            "metrics" => Camera::metrics(),
+            "idle" => self.camera.idle().map(|()| String::new()),
+            "kill-control" => self.control.kill().map(|()| String::new()),
+            "start-control" => self.control.restart().map(|()| String::new()),
+            _ => anyhow::bail!("a stack knows no `{what}`"),
+        }
+    }
+}
+
+/// What a browser script needs to know of a control plane.
+pub fn input(control: &Control, account: &Account, output: &Path) -> Value {
+    json!({
+        "url": control.url(),
+        "name": account.name,
+        "password": account.password,
+        "chromium": crate::build::chromium(),
+        "output": output,
+    })
+}
