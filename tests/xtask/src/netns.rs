@@ -52,6 +52,10 @@ fn configure() -> Result<()> {
     ip("link set lo up")?;
     // One end of a pair works on kernels that have no dummy device.
     ip("link add heron0 type veth peer name heron1")?;
+    // No link-local IPv6 addresses: they come a second or two after the link, and a browser that has
+    // begun by then breaks off its requests (ERR_NETWORK_CHANGED).
+    ip("link set heron0 addrgenmode none")?;
+    ip("link set heron1 addrgenmode none")?;
     ip(&format!("address add {ADDRESS}/24 dev heron0"))?;
     ip("link set heron0 up")?;
     ip("link set heron1 up")?;

@@ -1,5 +1,7 @@
 //! Running commands with their progress in view, and waiting for things to happen.
 
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
@@ -17,6 +19,38 @@ pub fn run(command: &mut Command) -> Result<()> {
         .with_context(|| format!("`{line}` did not start: is the program installed?"))?;
     if !status.success() {
         bail!("`{line}` failed ({status}): its output above says why");
+    }
+    Ok(())
+}
+
+/// As [`run`], for a command whose last words belong into the error: in a long log, what was printed
+/// then is far from where the error is read.
+pub fn run_quoted(command: &mut Command) -> Result<()> {
+    const QUOTED: usize = 25;
+    let line = line(command);
+    println!("  $ {line}");
+    let (reader, writer) = std::io::pipe()?;
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(writer.try_clone()?)
+        .stderr(writer)
+        .spawn()
+        .with_context(|| format!("`{line}` did not start: is the program installed?"))?;
+    // The command holds the writing end too, and the pipe would never end.
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut last = VecDeque::with_capacity(QUOTED);
+    for printed in BufReader::new(reader).split(b'\n') {
+        let printed = String::from_utf8_lossy(&printed?).into_owned();
+        println!("{printed}");
+        if last.len() == QUOTED {
+            last.pop_front();
+        }
+        last.push_back(printed);
+    }
+    let status = child.wait()?;
+    if !status.success() {
+        let last: Vec<_> = last.into();
+        bail!("`{line}` failed ({status}), and said at last:\n{}", last.join("\n"));
     }
     Ok(())
 }

@@ -51,7 +51,7 @@ pub fn run(only: &[String]) -> Result<()> {
         if let Err(error) = result {
             println!("   {error:#}");
             failures.push(format!(
-                "{name}: {error:#}. `cargo xtask test --only {name}` runs it alone"
+                "{name}: {error:#}\n  `cargo xtask test --only {name}` runs it alone"
             ));
         }
     }
@@ -176,5 +176,5 @@ fn cargo_deny() -> Result<PathBuf> {
 
 /// Another command of xtask, in a process of its own: it enters a network namespace.
 fn own(arguments: &[&str]) -> Result<()> {
-    step::run(Command::new(std::env::current_exe()?).args(arguments))
+    step::run_quoted(Command::new(std::env::current_exe()?).args(arguments))
 }
