@@ -1,31 +1,15 @@
-//! `cargo xtask bench`: figures held against the budgets.
+//! `cargo xtask bench first-frame`: from the click to the first frame, phase by phase, in Chromium.
 
 use std::time::Duration;
 
 use anyhow::Result;
-use clap::Subcommand;
 
 use crate::node::Node;
 use crate::stack::{HD_PATTERN, Stack};
 use crate::{browser, build, netns, packages, workspace};
 
-/// What can be measured.
-#[derive(Subcommand)]
-pub enum What {
-    /// From the click to the first frame, phase by phase, in Chromium.
-    FirstFrame {
-        /// How often to start.
-        #[arg(long, default_value_t = 30)]
-        starts: u32,
-        /// The cargo profile of the binaries.
-        #[arg(long, default_value = "dev")]
-        profile: String,
-    },
-}
-
 /// Measures, prints the table, and fails when a budget was missed.
-pub fn run(what: &What) -> Result<()> {
-    let What::FirstFrame { starts, profile } = what;
+pub fn run(starts: u32, profile: &str) -> Result<()> {
     if !netns::inside() {
         packages::ensure_build()?;
         packages::ensure_browser()?;
@@ -41,8 +25,8 @@ pub fn run(what: &What) -> Result<()> {
         HD_PATTERN,
     )?;
     let mut input = stack.input(&folder);
-    input["starts"] = (*starts).into();
-    let limit = Duration::from_secs(60 + 10 * u64::from(*starts));
+    input["starts"] = starts.into();
+    let limit = Duration::from_secs(60 + 10 * u64::from(starts));
     let outcome = browser::run(&node, "first-frame", &input, limit, &mut |what, _| {
         stack.answer(what)
     })?;
