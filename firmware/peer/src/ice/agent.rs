@@ -1,0 +1,497 @@
+//! The agent: pairs, checks, nomination, consent.
+//!
+//! A full agent that is always controlled, since the viewer offers and we answer (RFC 8445 section 6.1.1). Against
+//! what a controlling agent does in practice:
+//!
+//! - A browser nominates with its very first checks. Every authentic check is answered at once, and a nomination that
+//!   comes before our own check of the pair succeeded is kept until it does (section 7.3.1.5).
+//! - A browser nominates several pairs, and others later, when a better path appears or the old one breaks. The pair
+//!   in use is the one with the highest priority among those nominated and alive; one nominated by a check that the
+//!   browser repeats is followed within a check interval.
+//!
+//! This is why it is our own: the stack's agent (rtc-ice 0.21.1) leaves a check that nominates unanswered until its own
+//! check succeeded and forgets the nomination, and ignores every nomination after the first.
+//!
+//! On failure (nothing heard for [`FAILED`]) the agent stops; a restart begins anew.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use super::candidate::{CandidateKind, LocalCandidate, RemoteCandidate, priority};
+use super::stun::{self, Class, Message, TransactionId};
+use super::{Credentials, IceState};
+use crate::event::Selected;
+use crate::path::{Path, Protocol, Transmit};
+
+/// How often an unanswered check is repeated at first; it slows down with every try (section 14.3).
+const CHECK_INTERVAL: Duration = Duration::from_millis(25);
+/// How slow repeated checks become. They never stop while ICE is checking: the viewer's end of the path may open late.
+const SLOWEST_CHECK: Duration = Duration::from_millis(800);
+/// How often a path in use is checked: consent (RFC 7675 section 5.1) and round trip time.
+const CONSENT_INTERVAL: Duration = Duration::from_secs(2);
+/// Silence after which the state is disconnected.
+const DISCONNECTED: Duration = Duration::from_secs(5);
+/// Silence after which consent has run out (RFC 7675 section 5.1), or after which no path is hoped for.
+const FAILED: Duration = Duration::from_secs(30);
+/// A pair without a word for this long is no match for a live one of lower priority.
+const STALE: Duration = Duration::from_secs(4);
+
+/// More addresses of a viewer's than it can need; the rest is ignored.
+const MAX_REMOTES: usize = 32;
+const MAX_LOCALS: usize = 32;
+/// Checks in flight that are remembered.
+const MAX_PENDING: usize = 128;
+
+#[derive(Debug)]
+struct Pair {
+    local: usize,
+    remote: usize,
+    /// Our own check was answered.
+    valid: bool,
+    nominated: bool,
+    tries: u32,
+    next_check: Instant,
+    heard: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Pending {
+    transaction: TransactionId,
+    pair: (usize, usize),
+    at: Instant,
+}
+
+/// An answerer's ICE agent, without IO.
+#[derive(Debug)]
+pub struct Agent {
+    ours: Credentials,
+    theirs: Credentials,
+    tie_breaker: u64,
+    transactions: u64,
+    secret: u32,
+    locals: Vec<LocalCandidate>,
+    remotes: Vec<RemoteCandidate>,
+    pairs: Vec<Pair>,
+    pending: VecDeque<Pending>,
+    selected: Option<usize>,
+    state: IceState,
+    started: Instant,
+    /// When the viewer's consent was last renewed on the path in use.
+    heard: Instant,
+    rtt: Option<Duration>,
+    transmits: VecDeque<Transmit>,
+    changes: VecDeque<Change>,
+}
+
+/// What the agent reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    State(IceState),
+    Selected(Selected),
+}
+
+impl Agent {
+    /// An agent that begins to check as soon as there are candidates. `random` makes its transactions unguessable.
+    pub fn new(ours: Credentials, theirs: Credentials, random: (u64, u64), now: Instant) -> Self {
+        Self {
+            ours,
+            theirs,
+            tie_breaker: random.0,
+            transactions: random.1,
+            secret: (random.0 ^ random.1.rotate_left(17)) as u32,
+            locals: Vec::new(),
+            remotes: Vec::new(),
+            pairs: Vec::new(),
+            pending: VecDeque::new(),
+            selected: None,
+            state: IceState::Checking,
+            started: now,
+            heard: now,
+            rtt: None,
+            transmits: VecDeque::new(),
+            changes: VecDeque::from([Change::State(IceState::Checking)]),
+        }
+    }
+
+    /// Begins anew with other credentials (section 9); local candidates stay. Media goes on over the old path until
+    /// a new one is selected.
+    pub fn restart(&mut self, ours: Credentials, theirs: Credentials, now: Instant) {
+        self.ours = ours;
+        self.theirs = theirs;
+        self.remotes.clear();
+        self.pairs.clear();
+        self.pending.clear();
+        self.transmits.clear();
+        self.selected = None;
+        self.started = now;
+        self.heard = now;
+        self.move_to(IceState::Checking);
+    }
+
+    pub fn add_local(&mut self, candidate: LocalCandidate, now: Instant) {
+        let known = |other: &LocalCandidate| {
+            (other.address, other.base, other.protocol)
+                == (candidate.address, candidate.base, candidate.protocol)
+        };
+        if self.locals.len() >= MAX_LOCALS || self.locals.iter().any(known) {
+            return;
+        }
+        self.locals.push(candidate);
+        let local = self.locals.len() - 1;
+        for remote in 0..self.remotes.len() {
+            self.pair(local, remote, now);
+        }
+    }
+
+    pub fn add_remote(&mut self, candidate: RemoteCandidate, now: Instant) {
+        if let Some(known) = self.remote(candidate.address) {
+            // Learned from a check before; now its kind is known.
+            self.remotes[known].kind = candidate.kind;
+        } else if self.remotes.len() < MAX_REMOTES {
+            self.remotes.push(candidate);
+            let remote = self.remotes.len() - 1;
+            for local in 0..self.locals.len() {
+                self.pair(local, remote, now);
+            }
+        }
+    }
+
+    /// Our candidates.
+    pub fn locals(&self) -> &[LocalCandidate] {
+        &self.locals
+    }
+
+    pub fn rtt(&self) -> Option<Duration> {
+        self.rtt
+    }
+
+    #[cfg(test)]
+    pub fn state(&self) -> IceState {
+        self.state
+    }
+
+    /// Takes a STUN message in. False when it is not for us, or not authentic.
+    pub fn handle(&mut self, path: Path, datagram: &[u8], now: Instant) -> bool {
+        if self.state == IceState::Failed {
+            return false;
+        }
+        let Some(message) = Message::read(datagram) else {
+            return false;
+        };
+        // A server-reflexive candidate arrives at its base, which is a candidate of its own.
+        let arrived = |local: &LocalCandidate| {
+            local.base == path.local
+                && local.protocol == path.protocol
+                && local.kind != CandidateKind::Srflx
+        };
+        let Some(local) = self.locals.iter().position(arrived) else {
+            return false;
+        };
+        match message.class {
+            Class::Request => self.handle_request(&message, local, path, now),
+            Class::Success => self.handle_success(&message, local, path, now),
+            Class::Error | Class::Indication => true,
+        }
+    }
+
+    fn handle_request(
+        &mut self,
+        message: &Message<'_>,
+        local: usize,
+        path: Path,
+        now: Instant,
+    ) -> bool {
+        let for_us = message.username.is_some_and(|name| {
+            name.split_once(':') == Some((self.ours.ufrag.as_str(), self.theirs.ufrag.as_str()))
+        });
+        if !for_us || !message.is_authentic(&self.ours.password) {
+            return false;
+        }
+        if message.controlled {
+            // The viewer offered, so it is the one to control: it shall change.
+            let bytes = stun::role_conflict(&message.transaction, &self.ours.password);
+            self.transmits.push_back(Transmit { path, bytes });
+            return true;
+        }
+        let bytes = stun::success(&message.transaction, path.remote, &self.ours.password);
+        self.transmits.push_back(Transmit { path, bytes });
+        let remote = match self.remote(path.remote) {
+            Some(remote) => remote,
+            None if self.remotes.len() < MAX_REMOTES => {
+                self.remotes.push(RemoteCandidate {
+                    address: path.remote,
+                    kind: CandidateKind::Prflx,
+                    priority: message.priority.unwrap_or_default(),
+                });
+                self.remotes.len() - 1
+            }
+            None => return true,
+        };
+        self.pair(local, remote, now);
+        let Some(at) = self.find(local, remote) else {
+            return true;
+        };
+        let pair = &mut self.pairs[at];
+        pair.nominated |= message.use_candidate;
+        pair.heard = Some(now);
+        if !pair.valid {
+            // A triggered check (section 7.3.1.4).
+            pair.next_check = now;
+            pair.tries = 0;
+        }
+        if self.selected == Some(at) {
+            self.alive(now);
+        }
+        self.check_due(now);
+        self.select(now);
+        true
+    }
+
+    fn handle_success(
+        &mut self,
+        message: &Message<'_>,
+        local: usize,
+        path: Path,
+        now: Instant,
+    ) -> bool {
+        if !message.is_authentic(&self.theirs.password) {
+            return false;
+        }
+        let asked = |pending: &Pending| pending.transaction == message.transaction;
+        let Some(pending) = self.pending.iter().position(asked) else {
+            return false;
+        };
+        let Some(pending) = self.pending.remove(pending) else {
+            return false;
+        };
+        // The answer must come from where the check went (section 7.2.5.2.1).
+        let (_, remote) = pending.pair;
+        if pending.pair.0 != local || self.remotes[remote].address != path.remote {
+            return true;
+        }
+        if let Some(at) = self.find(local, remote) {
+            let pair = &mut self.pairs[at];
+            pair.valid = true;
+            pair.tries = 0;
+            pair.heard = Some(now);
+            pair.next_check = now + CONSENT_INTERVAL;
+            if self.selected == Some(at) {
+                self.rtt = Some(now.saturating_duration_since(pending.at));
+                self.alive(now);
+            }
+            self.select(now);
+            if self.selected == Some(at) && self.rtt.is_none() {
+                self.rtt = Some(now.saturating_duration_since(pending.at));
+            }
+        }
+        true
+    }
+
+    /// Sends what is due and judges the silence.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.state == IceState::Failed {
+            return;
+        }
+        self.check_due(now);
+        self.select(now);
+        let silence = now.saturating_duration_since(match self.selected {
+            Some(_) => self.heard,
+            None => self.started,
+        });
+        if silence >= FAILED {
+            self.selected = None;
+            self.pairs.clear();
+            self.pending.clear();
+            self.move_to(IceState::Failed);
+        } else if self.selected.is_some() && silence >= DISCONNECTED {
+            self.move_to(IceState::Disconnected);
+        }
+    }
+
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        if self.state == IceState::Failed {
+            return None;
+        }
+        let checks = self.pairs.iter().map(|pair| pair.next_check).min();
+        let silence = match self.selected {
+            Some(_) if self.state == IceState::Connected => self.heard + DISCONNECTED,
+            Some(_) => self.heard + FAILED,
+            None => self.started + FAILED,
+        };
+        Some(checks.map_or(silence, |check| check.min(silence)))
+    }
+
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.transmits.pop_front()
+    }
+
+    pub fn poll_change(&mut self) -> Option<Change> {
+        self.changes.pop_front()
+    }
+
+    #[cfg(test)]
+    pub fn selected(&self) -> Option<Selected> {
+        let pair = self.pairs.get(self.selected?)?;
+        Some(self.describe(pair))
+    }
+
+    /// Whether a datagram on this path may come from the viewer: its address has answered or asked a check.
+    pub fn knows(&self, path: Path) -> bool {
+        self.pairs.iter().any(|pair| {
+            pair.heard.is_some()
+                && self.remotes[pair.remote].address == path.remote
+                && self.locals[pair.local].base == path.local
+        })
+    }
+
+    fn describe(&self, pair: &Pair) -> Selected {
+        let (local, remote) = (&self.locals[pair.local], &self.remotes[pair.remote]);
+        Selected {
+            path: Path {
+                local: local.base,
+                remote: remote.address,
+                protocol: local.protocol,
+            },
+            local: local.kind,
+            remote: remote.kind,
+        }
+    }
+
+    fn remote(&self, address: SocketAddr) -> Option<usize> {
+        self.remotes
+            .iter()
+            .position(|remote| remote.address == address)
+    }
+
+    fn find(&self, local: usize, remote: usize) -> Option<usize> {
+        self.pairs
+            .iter()
+            .position(|pair| (pair.local, pair.remote) == (local, remote))
+    }
+
+    /// Makes a pair of two candidates that can reach each other (section 6.1.2.2).
+    fn pair(&mut self, local: usize, remote: usize, now: Instant) {
+        let (ours, theirs) = (&self.locals[local], &self.remotes[remote]);
+        // A server-reflexive candidate sends from its base: the pair would be the base's (section 6.1.2.4). Over TCP
+        // the viewer connects, and a pair exists once it did.
+        let useless = ours.kind == CandidateKind::Srflx
+            || ours.base.is_ipv4() != theirs.address.is_ipv4()
+            || (ours.protocol == Protocol::Tcp && theirs.kind != CandidateKind::Prflx)
+            || (ours.base.ip().is_loopback() != theirs.address.ip().is_loopback()
+                && ours.kind == CandidateKind::Host);
+        if !useless && self.find(local, remote).is_none() {
+            self.pairs.push(Pair {
+                local,
+                remote,
+                valid: false,
+                nominated: false,
+                tries: 0,
+                next_check: now,
+                heard: None,
+            });
+        }
+    }
+
+    /// RFC 8445 section 6.1.2.3, for a controlled agent.
+    fn priority(&self, pair: &Pair) -> u64 {
+        let ours = u64::from(self.locals[pair.local].priority());
+        let theirs = u64::from(self.remotes[pair.remote].priority);
+        (ours.min(theirs) << 32) + 2 * ours.max(theirs) + u64::from(theirs > ours)
+    }
+
+    fn check_due(&mut self, now: Instant) {
+        for at in 0..self.pairs.len() {
+            if self.pairs[at].next_check > now {
+                continue;
+            }
+            self.check(at, now);
+        }
+    }
+
+    fn check(&mut self, at: usize, now: Instant) {
+        // Unguessable in its first half, unique in the second.
+        self.transactions = self.transactions.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut transaction = [0; 12];
+        transaction[..4].copy_from_slice(&self.secret.to_be_bytes());
+        transaction[4..].copy_from_slice(&self.transactions.to_be_bytes());
+        let pair = &mut self.pairs[at];
+        // A path that was checked and is spoken on needs consent only.
+        pair.next_check = now
+            + if pair.valid && pair.tries == 0 {
+                CONSENT_INTERVAL
+            } else {
+                (CHECK_INTERVAL * 2_u32.pow((pair.tries / 4).min(5))).min(SLOWEST_CHECK)
+            };
+        if !pair.valid {
+            pair.tries += 1;
+        }
+        let (local, remote) = (pair.local, pair.remote);
+        let ours = &self.locals[local];
+        let path = Path {
+            local: ours.base,
+            remote: self.remotes[remote].address,
+            protocol: ours.protocol,
+        };
+        let bytes = stun::request(
+            &transaction,
+            &format!("{}:{}", self.theirs.ufrag, self.ours.ufrag),
+            priority(CandidateKind::Prflx, ours.protocol, ours.preference),
+            self.tie_breaker,
+            &self.theirs.password,
+        );
+        if self.pending.len() >= MAX_PENDING {
+            self.pending.pop_front();
+        }
+        self.pending.push_back(Pending {
+            transaction,
+            pair: (local, remote),
+            at: now,
+        });
+        self.transmits.push_back(Transmit { path, bytes });
+    }
+
+    /// Takes the best of the pairs that are valid and nominated.
+    fn select(&mut self, now: Instant) {
+        let usable = |pair: &&(usize, &Pair)| pair.1.valid && pair.1.nominated;
+        let rank = |pair: &(usize, &Pair)| {
+            let fresh = pair
+                .1
+                .heard
+                .is_some_and(|heard| now.saturating_duration_since(heard) < STALE);
+            (fresh, self.priority(pair.1))
+        };
+        let Some(best) = self
+            .pairs
+            .iter()
+            .enumerate()
+            .collect::<Vec<_>>()
+            .iter()
+            .filter(usable)
+            .max_by_key(|pair| rank(pair))
+            .map(|pair| pair.0)
+        else {
+            return;
+        };
+        if self.selected != Some(best) {
+            self.selected = Some(best);
+            self.rtt = None;
+            self.changes
+                .push_back(Change::Selected(self.describe(&self.pairs[best])));
+            self.alive(now);
+        }
+    }
+
+    /// The viewer's consent was renewed.
+    fn alive(&mut self, now: Instant) {
+        self.heard = now;
+        self.move_to(IceState::Connected);
+    }
+
+    fn move_to(&mut self, state: IceState) {
+        if self.state != state {
+            self.state = state;
+            self.changes.push_back(Change::State(state));
+        }
+    }
+}

@@ -1,0 +1,196 @@
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+
+use super::agent::{Agent, Change};
+use super::stun::{self, Class, Message};
+use super::*;
+use crate::path::{Path, Transmit};
+
+const OURS: &str = "192.0.2.1:5000";
+const THEIRS: &str = "192.0.2.9:6000";
+
+fn credentials(name: &str) -> Credentials {
+    Credentials {
+        ufrag: name.to_owned(),
+        password: format!("{name}-password"),
+    }
+}
+
+fn agent(now: Instant) -> Agent {
+    let mut agent = Agent::new(credentials("ours"), credentials("theirs"), (1, 2), now);
+    agent.add_local(LocalCandidate::host(OURS.parse().unwrap()), now);
+    agent
+}
+
+fn path(remote: &str) -> Path {
+    Path::udp(OURS.parse().unwrap(), remote.parse().unwrap())
+}
+
+/// A check of the viewer's.
+fn ask(agent: &mut Agent, remote: &str, nominate: bool, now: Instant) -> bool {
+    let check = stun::controlling_request(&[9; 12], "ours:theirs", nominate, "ours-password");
+    agent.handle(path(remote), &check, now)
+}
+
+/// Answers every check of ours; returns the answers of ours to checks of the viewer's.
+fn answer(agent: &mut Agent, now: Instant) -> Vec<Transmit> {
+    let mut answers = Vec::new();
+    while let Some(transmit) = agent.poll_transmit() {
+        let message = Message::read(&transmit.bytes).unwrap();
+        if message.class == Class::Request {
+            assert!(message.is_authentic("theirs-password"));
+            assert!(message.username.unwrap().starts_with("theirs:"));
+            let bytes = stun::success(&message.transaction, transmit.path.local, "theirs-password");
+            agent.handle(transmit.path, &bytes, now);
+        } else {
+            answers.push(transmit);
+        }
+    }
+    answers
+}
+
+fn states(agent: &mut Agent) -> Vec<IceState> {
+    std::iter::from_fn(|| agent.poll_change())
+        .filter_map(|change| match change {
+            Change::State(state) => Some(state),
+            Change::Selected(_) => None,
+        })
+        .collect()
+}
+
+#[test]
+fn a_nomination_in_the_very_first_check_connects_in_one_round_trip() {
+    let now = Instant::now();
+    let mut agent = agent(now);
+    assert!(ask(&mut agent, THEIRS, true, now));
+    assert_eq!(agent.selected(), None);
+    assert_eq!(answer(&mut agent, now).len(), 1);
+    let selected = agent.selected().unwrap();
+    assert_eq!(selected.path, path(THEIRS));
+    assert_eq!(selected.remote, CandidateKind::Prflx);
+    assert_eq!(
+        states(&mut agent),
+        [IceState::Checking, IceState::Connected]
+    );
+}
+
+#[test]
+fn a_path_that_is_not_nominated_is_not_used() {
+    let now = Instant::now();
+    let mut agent = agent(now);
+    ask(&mut agent, THEIRS, false, now);
+    answer(&mut agent, now);
+    assert_eq!(agent.selected(), None);
+    ask(&mut agent, THEIRS, true, now);
+    assert!(agent.selected().is_some());
+}
+
+#[test]
+fn the_viewer_may_move_to_another_path() {
+    let now = Instant::now();
+    let mut agent = agent(now);
+    ask(&mut agent, THEIRS, true, now);
+    answer(&mut agent, now);
+    // The old path falls silent; the viewer nominates another, of no higher priority.
+    let later = now + Duration::from_secs(5);
+    ask(&mut agent, "192.0.2.9:7000", true, later);
+    answer(&mut agent, later);
+    while agent.poll_transmit().is_some() {}
+    let selected = agent.selected().unwrap();
+    assert_eq!(selected.path, path("192.0.2.9:7000"));
+}
+
+#[test]
+fn silence_is_disconnected_then_failed_and_a_restart_begins_anew() {
+    let now = Instant::now();
+    let mut agent = agent(now);
+    ask(&mut agent, THEIRS, true, now);
+    answer(&mut agent, now);
+    let mut at = now;
+    while agent.state() != IceState::Failed {
+        at = agent
+            .poll_timeout()
+            .unwrap()
+            .max(at + Duration::from_millis(1));
+        agent.handle_timeout(at);
+        while agent.poll_transmit().is_some() {}
+    }
+    assert_eq!(
+        states(&mut agent),
+        [
+            IceState::Checking,
+            IceState::Connected,
+            IceState::Disconnected,
+            IceState::Failed
+        ]
+    );
+    let silent = at.duration_since(now);
+    assert!(silent >= Duration::from_secs(30) && silent < Duration::from_secs(31));
+    assert!(!ask(&mut agent, THEIRS, true, at));
+
+    agent.restart(credentials("new"), credentials("theirs"), at);
+    let check = stun::controlling_request(&[9; 12], "new:theirs", true, "new-password");
+    assert!(agent.handle(path(THEIRS), &check, at));
+    answer(&mut agent, at);
+    assert_eq!(
+        states(&mut agent),
+        [IceState::Checking, IceState::Connected]
+    );
+}
+
+#[test]
+fn consent_is_renewed_by_answers() {
+    let now = Instant::now();
+    let mut agent = agent(now);
+    ask(&mut agent, THEIRS, true, now);
+    answer(&mut agent, now);
+    let mut at = now;
+    while at < now + Duration::from_secs(60) {
+        at = agent.poll_timeout().unwrap();
+        agent.handle_timeout(at);
+        answer(&mut agent, at + Duration::from_millis(30));
+    }
+    assert_eq!(agent.state(), IceState::Connected);
+    assert_eq!(agent.rtt(), Some(Duration::from_millis(30)));
+}
+
+#[test]
+fn strangers_change_nothing() {
+    let now = Instant::now();
+    let mut agent = agent(now);
+    let wrong_password = stun::controlling_request(&[9; 12], "ours:theirs", true, "guess");
+    let wrong_name = stun::controlling_request(&[9; 12], "ours:other", true, "ours-password");
+    assert!(!agent.handle(path(THEIRS), &wrong_password, now));
+    assert!(!agent.handle(path(THEIRS), &wrong_name, now));
+    let unasked = stun::success(&[1; 12], OURS.parse().unwrap(), "theirs-password");
+    assert!(!agent.handle(path(THEIRS), &unasked, now));
+    assert_eq!(agent.poll_transmit(), None);
+    for port in 1..200 {
+        ask(&mut agent, &format!("192.0.2.9:{port}"), false, now);
+    }
+    answer(&mut agent, now);
+    assert_eq!(agent.selected(), None);
+}
+
+#[test]
+fn two_controlled_ends_are_told_apart() {
+    let now = Instant::now();
+    let mut agent = agent(now);
+    let check = stun::request(&[9; 12], "ours:theirs", 1, 1, "ours-password");
+    assert!(agent.handle(path(THEIRS), &check, now));
+    let reply = agent.poll_transmit().unwrap();
+    assert_eq!(Message::read(&reply.bytes).unwrap().class, Class::Error);
+}
+
+proptest! {
+    #[test]
+    fn any_datagram_is_taken(datagram: Vec<u8>, tail: Vec<u8>) {
+        let now = Instant::now();
+        let mut agent = agent(now);
+        agent.handle(path(THEIRS), &datagram, now);
+        let mut check = stun::controlling_request(&[9; 12], "ours:theirs", true, "ours-password");
+        check.extend(tail);
+        agent.handle(path(THEIRS), &check, now);
+    }
+}

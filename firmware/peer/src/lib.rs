@@ -1,0 +1,35 @@
+//! One viewer's WebRTC connection, answering side, without IO: ICE, DTLS, SRTP, RTP, RTCP and data channels.
+//!
+//! [`Peer`] is a state machine. Its driver hands it datagrams and the time, and takes datagrams, events and the next
+//! deadline from it; `now` and randomness are always passed in. Media takes a path of its own: packetised once for
+//! all viewers ([`VideoFrame`]), written and encrypted per viewer into a reused buffer ([`Batch`]).
+
+mod certificate;
+mod channel;
+mod clock;
+mod config;
+mod dtls;
+mod event;
+mod ice;
+mod media;
+mod packetise;
+mod path;
+mod peer;
+mod rtcp;
+mod rtp;
+mod sdp;
+mod srtp;
+mod stats;
+
+pub use certificate::{Certificate, CertificateError};
+pub use clock::MediaClock;
+pub use config::{PeerConfig, Rights};
+pub use event::{Arrival, CloseReason, PeerEvent, Report, Selected, Sound, SrtpProfile};
+pub use ice::{CandidateKind, IceState, LocalCandidate, RemoteCandidate};
+pub use media::{AudioFrame, VideoFrame};
+pub use packetise::MAX_PAYLOAD;
+pub use path::{Path, Protocol, Transmit};
+pub use peer::{Answer, MessageError, Peer};
+pub use rtp::batch::{Batch, BatchPacket, Run};
+pub use sdp::OfferError;
+pub use stats::PeerStats;

@@ -1,0 +1,427 @@
+//! What a viewer's offer asks for, read before anything is allocated (RFC 8866, RFC 9429).
+
+use super::error::OfferError;
+use super::section::{Direction, Extension, RawSection, split};
+use crate::config::Rights;
+use crate::dtls::Role;
+use crate::ice::{Credentials, RemoteCandidate};
+
+/// RTP header extensions that a camera fills in.
+pub mod extension {
+    /// When the frame was captured; lets the viewer show the latency.
+    pub const CAPTURE_TIME: &str = "http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time";
+    /// How long the viewer may hold a frame back; a camera asks for not at all.
+    pub const PLAYOUT_DELAY: &str = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay";
+    /// Numbers all packets of the transport, for its feedback.
+    pub const TRANSPORT_SEQ: &str =
+        "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
+    /// Which section a packet belongs to.
+    pub const MID: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
+}
+
+/// A payload format that will be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Format {
+    pub payload_type: u8,
+    /// As in `H264/90000`.
+    pub codec: &'static str,
+    /// Its parameters, as they stand in the offer.
+    pub fmtp: String,
+    /// The payload type of its retransmissions (RFC 4588), if offered.
+    pub rtx: Option<u8>,
+    /// `a=rtcp-fb` values that were offered and are of use.
+    pub feedback: Vec<String>,
+}
+
+/// A section of picture or sound.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MediaSection {
+    pub kind: &'static str,
+    pub mid: String,
+    /// Our direction.
+    pub direction: Direction,
+    pub format: Format,
+    /// URI and number of the extensions that will be used.
+    pub extensions: Vec<(&'static str, Extension)>,
+}
+
+impl MediaSection {
+    pub fn extension(&self, uri: &str) -> Option<u8> {
+        let found = self.extensions.iter().find(|(other, _)| *other == uri);
+        found.map(|(_, extension)| extension.id)
+    }
+
+    pub fn sends(&self) -> bool {
+        matches!(self.direction, Direction::SendOnly | Direction::SendRecv)
+    }
+}
+
+/// The section of data channels (RFC 8841).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DataSection {
+    pub mid: String,
+    pub port: u16,
+    /// The largest message the viewer takes; `None`: any.
+    pub max_message: Option<usize>,
+}
+
+/// How a section will be answered, in the order of the offer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Section {
+    Media(MediaSection),
+    Data(DataSection),
+    /// Declined: its media line but for the port, and its mid.
+    Rejected {
+        kind: String,
+        protocol: String,
+        formats: String,
+        mid: Option<String>,
+    },
+}
+
+/// What the viewer wants, and who it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    pub sections: Vec<Section>,
+    pub credentials: Credentials,
+    /// SHA-256 of the viewer's certificate, as in the offer.
+    pub fingerprints: Vec<String>,
+    /// Our part in the handshake.
+    pub role: Role,
+    pub candidates: Vec<RemoteCandidate>,
+    /// Codecs beside H.264 that the viewer could take.
+    pub other_codecs: Vec<&'static str>,
+}
+
+/// Codecs that a source may deliver ready-made one day.
+const OTHER_CODECS: [(&str, &str); 2] = [("H265", "H265/90000"), ("AV1", "AV1/90000")];
+
+impl Offer {
+    /// Reads an offer; sections that are not allowed are answered as inactive.
+    ///
+    /// # Errors
+    ///
+    /// [`OfferError`] when nothing allowed could be sent, or a section could not be answered as asked.
+    pub fn read(sdp: &str, rights: Rights) -> Result<Self, OfferError> {
+        let mut sections = split(sdp);
+        let media = sections.split_off(1);
+        let session = sections.pop().unwrap_or_default();
+        let bundled: Option<Vec<&str>> = session
+            .all("group")
+            .find_map(|group| Some(group.strip_prefix("BUNDLE")?.split_whitespace().collect()));
+
+        let mut reader = Reader {
+            rights,
+            video: false,
+            audio: false,
+            data: false,
+        };
+        let mut answered = Vec::with_capacity(media.len());
+        for (i, section) in media.iter().enumerate() {
+            // One transport carries everything: what is not bundled with the rest is declined.
+            let alone = match &bundled {
+                Some(mids) => !section.get("mid").is_some_and(|mid| mids.contains(&mid)),
+                None => i > 0,
+            };
+            answered.push(if alone || section.port == "0" {
+                rejected(section)
+            } else {
+                reader.section(section)?
+            });
+        }
+        let useful = |section: &Section| match section {
+            Section::Media(media) => media.direction != Direction::Inactive,
+            _ => false,
+        };
+        if !answered.iter().any(useful) {
+            return Err(OfferError::Nothing);
+        }
+
+        let first = answered
+            .iter()
+            .position(|section| !matches!(section, Section::Rejected { .. }))
+            .and_then(|at| media.get(at))
+            .ok_or(OfferError::Nothing)?;
+        let get = |name| first.get(name).or_else(|| session.get(name));
+        let credentials = Credentials {
+            ufrag: get("ice-ufrag")
+                .ok_or(OfferError::Missing("a=ice-ufrag"))?
+                .to_owned(),
+            password: get("ice-pwd")
+                .ok_or(OfferError::Missing("a=ice-pwd"))?
+                .to_owned(),
+        };
+        let fingerprints: Vec<String> = first
+            .all("fingerprint")
+            .chain(session.all("fingerprint"))
+            .filter_map(|value| {
+                let (algorithm, value) = value.split_once(' ')?;
+                algorithm
+                    .eq_ignore_ascii_case("sha-256")
+                    .then(|| value.trim().to_owned())
+            })
+            .collect();
+        if fingerprints.is_empty() {
+            return Err(OfferError::Missing("a=fingerprint:sha-256"));
+        }
+        let role = match get("setup") {
+            Some("active") => Role::Server,
+            _ => Role::Client,
+        };
+        let candidates = media
+            .iter()
+            .flat_map(|section| section.all("candidate"))
+            .filter_map(RemoteCandidate::parse)
+            .take(32)
+            .collect();
+        let offered = |codec: &str| {
+            media.iter().any(|section| {
+                section
+                    .payload_types()
+                    .any(|payload_type| section.is(payload_type, codec))
+            })
+        };
+        Ok(Self {
+            sections: answered,
+            credentials,
+            fingerprints,
+            role,
+            candidates,
+            other_codecs: OTHER_CODECS
+                .iter()
+                .filter(|(_, codec)| offered(codec))
+                .map(|(name, _)| *name)
+                .collect(),
+        })
+    }
+
+    /// The section of a kind that will be answered.
+    pub fn media(&self, kind: &str) -> Option<&MediaSection> {
+        self.sections.iter().find_map(|section| match section {
+            Section::Media(media) if media.kind == kind => Some(media),
+            _ => None,
+        })
+    }
+
+    pub fn data(&self) -> Option<&DataSection> {
+        self.sections.iter().find_map(|section| match section {
+            Section::Data(data) => Some(data),
+            _ => None,
+        })
+    }
+
+    /// Whether another offer asks for the same media of the same viewer, so that it can only be an ICE restart.
+    pub fn is_same_session(&self, other: &Self) -> bool {
+        self.sections == other.sections && self.fingerprints == other.fingerprints
+    }
+}
+
+/// Takes one section of each kind.
+struct Reader {
+    rights: Rights,
+    video: bool,
+    audio: bool,
+    data: bool,
+}
+
+impl Reader {
+    fn section(&mut self, section: &RawSection<'_>) -> Result<Section, OfferError> {
+        let rtp = section.protocol.ends_with("RTP/SAVPF");
+        match section.kind {
+            "video" if rtp && !std::mem::replace(&mut self.video, true) => {
+                video(section, self.rights)
+            }
+            "audio" if rtp && !std::mem::replace(&mut self.audio, true) => {
+                audio(section, self.rights)
+            }
+            "application"
+                if self.rights.control
+                    && section.protocol.ends_with("DTLS/SCTP")
+                    && section.formats.first() == Some(&"webrtc-datachannel")
+                    && !std::mem::replace(&mut self.data, true) =>
+            {
+                let number = |name| {
+                    section
+                        .get(name)
+                        .and_then(|value| value.trim().parse::<u64>().ok())
+                };
+                Ok(Section::Data(DataSection {
+                    mid: section.get("mid").unwrap_or_default().to_owned(),
+                    port: number("sctp-port")
+                        .and_then(|port| port.try_into().ok())
+                        .unwrap_or(5000),
+                    // RFC 8841 section 6.1: 64 KiB if not said, 0 for any.
+                    max_message: match number("max-message-size") {
+                        None => Some(65_536),
+                        Some(0) => None,
+                        Some(size) => usize::try_from(size).ok(),
+                    },
+                }))
+            }
+            _ => Ok(rejected(section)),
+        }
+    }
+}
+
+fn video(section: &RawSection<'_>, rights: Rights) -> Result<Section, OfferError> {
+    if !rights.video || section.direction() == Direction::Inactive {
+        return Ok(inactive(section, "video"));
+    }
+    if section.direction() != Direction::RecvOnly {
+        return Err(OfferError::NotRecvonly("video"));
+    }
+    let payload_type = h264(section).ok_or(OfferError::NoH264)?;
+    Ok(Section::Media(MediaSection {
+        kind: "video",
+        mid: section.get("mid").unwrap_or_default().to_owned(),
+        direction: Direction::SendOnly,
+        format: format(
+            section,
+            payload_type,
+            "H264/90000",
+            &["goog-remb", "transport-cc", "ccm fir", "nack", "nack pli"],
+        ),
+        extensions: extensions(
+            section,
+            &[
+                extension::CAPTURE_TIME,
+                extension::PLAYOUT_DELAY,
+                extension::TRANSPORT_SEQ,
+                extension::MID,
+            ],
+        ),
+    }))
+}
+
+fn audio(section: &RawSection<'_>, rights: Rights) -> Result<Section, OfferError> {
+    let talks = matches!(
+        section.direction(),
+        Direction::SendRecv | Direction::SendOnly
+    );
+    let listens = matches!(
+        section.direction(),
+        Direction::SendRecv | Direction::RecvOnly
+    );
+    let direction = match (listens && rights.audio, talks && rights.talk) {
+        (false, false) => return Ok(inactive(section, "audio")),
+        // A microphone that is offered without the right to talk stays unheard: sound goes one way.
+        (true, false) => Direction::SendOnly,
+        (false, true) => Direction::RecvOnly,
+        (true, true) => Direction::SendRecv,
+    };
+    let payload_type = section
+        .payload_types()
+        .find(|payload_type| section.is(*payload_type, "opus/48000/2"))
+        .ok_or(OfferError::NoOpus)?;
+    Ok(Section::Media(MediaSection {
+        kind: "audio",
+        mid: section.get("mid").unwrap_or_default().to_owned(),
+        direction,
+        format: format(section, payload_type, "opus/48000/2", &["transport-cc"]),
+        extensions: extensions(
+            section,
+            &[
+                extension::CAPTURE_TIME,
+                extension::TRANSPORT_SEQ,
+                extension::MID,
+            ],
+        ),
+    }))
+}
+
+/// A section that stays shut: its first format is named, as an answer must name one.
+fn inactive(section: &RawSection<'_>, kind: &'static str) -> Section {
+    let known = |codec: &'static str| {
+        section
+            .payload_types()
+            .find(|payload_type| section.is(*payload_type, codec))
+            .map(|payload_type| (payload_type, codec))
+    };
+    let format_of = match kind {
+        "video" => h264(section).map(|payload_type| (payload_type, "H264/90000")),
+        _ => known("opus/48000/2"),
+    };
+    let Some((payload_type, codec)) = format_of else {
+        return rejected(section);
+    };
+    Section::Media(MediaSection {
+        kind,
+        mid: section.get("mid").unwrap_or_default().to_owned(),
+        direction: Direction::Inactive,
+        format: Format {
+            rtx: None,
+            ..format(section, payload_type, codec, &[])
+        },
+        extensions: extensions(section, &[extension::MID]),
+    })
+}
+
+fn rejected(section: &RawSection<'_>) -> Section {
+    Section::Rejected {
+        kind: section.kind.to_owned(),
+        protocol: section.protocol.to_owned(),
+        formats: section.formats.join(" "),
+        mid: section.get("mid").map(str::to_owned),
+    }
+}
+
+/// The H.264 that fits a constrained baseline stream best. A decoder for baseline or main profile decodes it
+/// too (RFC 6184 section 8.1, table 5); packetisation mode 1 is needed for fragments.
+fn h264(section: &RawSection<'_>) -> Option<u8> {
+    let rank = |payload_type: u8| {
+        if section.parameter(payload_type, "packetization-mode") != Some("1") {
+            return None;
+        }
+        let profile = section
+            .parameter(payload_type, "profile-level-id")?
+            .to_ascii_lowercase();
+        match profile.as_bytes() {
+            [b'4', b'2', b'e', b'0', ..] => Some(0),
+            [b'4', b'2', ..] => Some(1),
+            [b'4', b'd', ..] => Some(2),
+            _ => None,
+        }
+    };
+    // min_by_key keeps the first of equals: the viewer's own order of preference.
+    section
+        .payload_types()
+        .filter(|payload_type| section.is(*payload_type, "H264/90000"))
+        .filter_map(|payload_type| Some((rank(payload_type)?, payload_type)))
+        .min_by_key(|(rank, _)| *rank)
+        .map(|(_, payload_type)| payload_type)
+}
+
+fn format(
+    section: &RawSection<'_>,
+    payload_type: u8,
+    codec: &'static str,
+    feedback: &[&str],
+) -> Format {
+    let number = payload_type.to_string();
+    let mut used: Vec<String> = Vec::new();
+    for what in section.feedback(payload_type) {
+        if feedback.contains(&what) && !used.iter().any(|other| other == what) {
+            used.push(what.to_owned());
+        }
+    }
+    Format {
+        payload_type,
+        codec,
+        fmtp: section
+            .numbered("fmtp", payload_type)
+            .unwrap_or_default()
+            .to_owned(),
+        rtx: section.payload_types().find(|other| {
+            section.is(*other, "rtx/90000")
+                && section.parameter(*other, "apt") == Some(number.as_str())
+        }),
+        feedback: used,
+    }
+}
+
+fn extensions(section: &RawSection<'_>, used: &[&'static str]) -> Vec<(&'static str, Extension)> {
+    let offered = section.extensions();
+    used.iter()
+        .filter_map(|uri| Some((*uri, *offered.get(uri)?)))
+        .collect()
+}
