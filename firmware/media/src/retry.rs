@@ -1,4 +1,4 @@
-//! How long to wait before a lost device is opened again.
+//! How long to wait before what was lost is opened again: a device, or an encoder.
 
 use std::time::{Duration, Instant};
 
@@ -10,26 +10,44 @@ const LONGEST: Duration = Duration::from_secs(2);
 /// backing off.
 const PROVEN: Duration = Duration::from_secs(5);
 
-/// Doubling waits between attempts to open a source. Pure: the caller passes the time.
-#[derive(Debug, Default)]
+/// Doubling waits between attempts to open something. Pure: the caller passes the time.
+#[derive(Debug)]
 pub(crate) struct Retry {
     failures: u32,
     opened: Option<Instant>,
+    longest: Duration,
+    proven: Duration,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self::new(LONGEST, PROVEN)
+    }
 }
 
 impl Retry {
-    /// The source is open and about to deliver.
+    /// Waits up to `longest`, that begin anew once what was opened has worked for `proven`.
+    pub(crate) const fn new(longest: Duration, proven: Duration) -> Self {
+        Self {
+            failures: 0,
+            opened: None,
+            longest,
+            proven,
+        }
+    }
+
+    /// It is open and about to deliver.
     pub(crate) fn opened(&mut self, now: Instant) {
         self.opened = Some(now);
     }
 
-    /// Whether the source has been open long enough to be trusted.
+    /// Whether it has been open long enough to be trusted.
     pub(crate) fn proven(&self, now: Instant) -> bool {
         self.opened
-            .is_some_and(|opened| now.duration_since(opened) >= PROVEN)
+            .is_some_and(|opened| now.duration_since(opened) >= self.proven)
     }
 
-    /// Opening failed, or the open source was lost: how long to wait before the next attempt.
+    /// Opening failed, or what was open is lost: how long to wait before the next attempt.
     pub(crate) fn failed(&mut self, now: Instant) -> Duration {
         if self.proven(now) {
             self.failures = 0;
@@ -37,7 +55,7 @@ impl Retry {
         self.opened = None;
         let wait = FIRST
             .saturating_mul(1 << self.failures.min(10))
-            .min(LONGEST);
+            .min(self.longest);
         self.failures += 1;
         wait
     }

@@ -92,10 +92,6 @@ impl Supervisor {
         wanted.active && !wanted.stopping
     }
 
-    pub(crate) fn stopping(&self) -> bool {
-        self.wanted.lock().stopping
-    }
-
     /// Whether the source should stay open: somebody wants it, or did a moment ago.
     fn keep(&self, now: Instant) -> bool {
         let wanted = self.wanted.lock();

@@ -12,7 +12,7 @@ use std::path::Path;
 
 use harness::{Screen, Watched, config, y4m};
 use heron_media::{
-    EncoderSettings, ExecStream, FramePool, H264Encoder, SourceConfig, SourceState, Timestamp,
+    EncoderSettings, ExecStream, FramePool, H264Encoder, Rung, SourceConfig, SourceState, Timestamp,
 };
 
 fn file(directory: &Path, content: &[u8]) -> SourceConfig {
@@ -52,7 +52,7 @@ fn a_file_is_played_again_and_again() {
         "{seen:?}"
     );
     assert_eq!(watched.pipeline.stats().last_error, None);
-    assert_eq!(watched.pipeline.stats().width, 64);
+    assert_eq!(watched.rung(Rung::Main).width, 64);
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn a_child_that_writes_y4m_is_watched_and_one_that_dies_is_started_again() {
         "exec: sh ended with exit status: 3; it said: no more light"
     );
     // It is started again, and pictures come again.
-    watched.until(|stats| stats.captured >= 4 || stats.dropped_before_encoder + stats.encoded >= 4);
+    watched.until(|stats| stats.captured >= 4 || stats.dropped() + stats.encoded() >= 4);
 }
 
 #[test]
@@ -256,9 +256,46 @@ fn h264_of_a_child_passes_through_with_complete_key_frames() {
     );
     let stats = watched.pipeline.stats();
     assert_eq!(
-        (stats.encoders_running, stats.encoded, stats.key_frames),
+        (
+            stats.encoders_running(),
+            stats.encoded(),
+            stats.key_frames()
+        ),
         (0, 12, 3)
     );
+}
+
+#[test]
+fn h264_of_a_child_has_one_rung_whichever_is_wanted() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("stream.h264");
+    std::fs::write(&path, h264(10, true)).unwrap();
+    let script = format!("while cat '{}'; do sleep 0.1; done", path.display());
+    let watched = Watched::start_inactive(config(shell(&script)));
+    watched.watch(Rung::Sub);
+    let first = watched.next();
+    assert!(first.key && first.rung == Rung::Main);
+    assert!(watched.pipeline.stats().passes_through);
+    watched.watch(Rung::Main);
+    assert_eq!(watched.next().rung, Rung::Main);
+    assert_eq!(watched.pipeline.stats().encoders_running(), 0);
+}
+
+#[test]
+fn damaged_h264_is_left_out_and_counted() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("stream.h264");
+    // A key frame without parameter sets, as after a writer that was cut off at the front.
+    let headless = [&[0, 0, 0, 1, 0x65, 0x88, 0x84, 0x21][..], &h264(5, true)].concat();
+    std::fs::write(&path, headless).unwrap();
+    let watched = Watched::start(config(shell(&format!(
+        "cat '{}'; sleep 1000",
+        path.display()
+    ))));
+    let mut screen = Screen::new();
+    assert!((0..5).all(|_| screen.show(&watched.next().data).is_some()));
+    let stats = watched.pipeline.stats();
+    assert_eq!((stats.lost, stats.losses), (1, 0));
 }
 
 #[test]
@@ -277,5 +314,5 @@ fn a_new_size_needs_no_restart() {
         .find(|unit| unit.width == 96)
         .unwrap();
     assert!(unit.key, "another size begins with a key frame");
-    assert_eq!(watched.pipeline.stats().encoders_running, 1);
+    assert_eq!(watched.pipeline.stats().encoders_running(), 1);
 }

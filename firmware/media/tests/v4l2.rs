@@ -10,14 +10,19 @@ mod harness;
 
 use std::time::Duration;
 
-use harness::{Screen, Watched, config};
-use heron_media::{PixelFormat, SourceConfig, SourceState, Timestamp, VideoConfig, probe};
+use harness::{PATIENCE, Screen, Watched, config};
+use heron_media::{PixelFormat, Rung, SourceConfig, SourceState, Timestamp, VideoConfig, probe};
 
 fn camera(format: Option<PixelFormat>) -> VideoConfig {
-    config(SourceConfig::V4l2 {
+    let source = SourceConfig::V4l2 {
         device: None,
         format,
-    })
+    };
+    // What an emulated machine keeps up with.
+    VideoConfig {
+        fps: 10,
+        ..config(source)
+    }
 }
 
 #[test]
@@ -35,17 +40,14 @@ fn each_raw_format_is_captured_with_the_kernel_s_timestamps() {
         for _ in 0..5 {
             let unit = watched.next();
             let age = Timestamp::now().since(unit.captured);
-            assert!(
-                age > Duration::ZERO && age < Duration::from_secs(2),
-                "{age:?}"
-            );
+            assert!(age > Duration::ZERO && age < PATIENCE, "{age:?}");
             assert!(last.is_none_or(|last| unit.captured > last));
             last = Some(unit.captured);
             let picture = screen.show(&unit.data).unwrap();
             assert!((20..220).contains(&picture.mean()), "{}", picture.mean());
         }
         let stats = watched.until(|stats| stats.source == SourceState::Streaming);
-        println!("{format:?}: {stats:?}");
+        println!("{format:?}: {:?}", stats.rung(Rung::Main).encoder);
         assert_eq!(stats.last_error, None);
     }
 }
@@ -56,10 +58,10 @@ fn the_camera_is_closed_and_opened_as_viewers_come_and_go() {
     let watched = Watched::start(camera(None));
     for _ in 0..2 {
         watched.next();
-        watched.pipeline.set_active(false);
+        watched.leave(Rung::Main);
         watched.until(|stats| stats.source == SourceState::Idle);
-        while watched.units.try_recv().is_ok() {}
-        watched.pipeline.set_active(true);
+        watched.forget();
+        watched.watch(Rung::Main);
         assert!(watched.next().key);
     }
 }
@@ -83,7 +85,8 @@ fn the_camera_may_be_unplugged_and_plugged_in_again() {
     let watched = Watched::start(camera(None));
     watched.next();
     vivid("unbind");
-    let stats = watched.until(|stats| stats.source == SourceState::Retrying);
+    let stats =
+        watched.until(|stats| stats.source == SourceState::Retrying && stats.last_error.is_some());
     println!("{:?}", stats.last_error);
     let line = stats.last_error.unwrap();
     assert!(
@@ -91,12 +94,12 @@ fn the_camera_may_be_unplugged_and_plugged_in_again() {
         "{line}"
     );
     vivid("bind");
-    while watched.units.try_recv().is_ok() {}
+    watched.forget();
     watched.next();
     assert_eq!(
         watched
             .until(|stats| stats.source == SourceState::Streaming)
-            .encoders_running,
+            .encoders_running(),
         1
     );
 }

@@ -128,7 +128,7 @@ impl AudioSource for Microphone {
 }
 
 /// The names to try: the device as it is, then with conversion.
-fn names(device: &str) -> Vec<String> {
+pub(super) fn names(device: &str) -> Vec<String> {
     let converting = match device.strip_prefix("hw:") {
         Some(rest) => Some(format!("plughw:{rest}")),
         None if device.starts_with("plug") => None,
@@ -166,15 +166,14 @@ fn start(name: &str, channels: u16) -> alsa::Result<PCM> {
 }
 
 /// Says in a few words what ALSA says with numbers.
-fn refused(what: &str, error: alsa::Error) -> SourceError {
+pub(super) fn refused(what: &str, error: alsa::Error) -> SourceError {
     match error.errno() {
         libc::ENODEV | libc::EBADFD | libc::ENXIO => SourceError::lost(what, "was unplugged"),
         libc::ENOENT => SourceError::unusable(what, "there is no such device"),
         libc::EBUSY => SourceError::unusable(what, "is in use by another program"),
-        libc::EINVAL => SourceError::unusable(
-            what,
-            "cannot capture 16 bits at 48 kHz in one or two channels",
-        ),
+        libc::EINVAL => {
+            SourceError::unusable(what, "cannot do 16 bits at 48 kHz in one or two channels")
+        }
         errno => {
             let error = std::io::Error::from_raw_os_error(errno);
             SourceError::io(what)(error)

@@ -1,12 +1,14 @@
-//! From a microphone to Opus packets for the listeners.
+//! From a microphone to Opus packets for the listeners, and from a talker to the loudspeaker.
 //!
 //! One thread captures and encodes: 20 ms of Opus cost less than a millisecond. The sink is called
-//! on it and must not block.
+//! on it and must not block. The other way is [`Speaker`]'s; an [`EchoCanceller`] connects the two.
 
 mod alsa;
 mod block;
 mod config;
+mod echo;
 mod opus;
+mod playback;
 mod stats;
 mod tone;
 
@@ -16,8 +18,11 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 
 pub use config::{AudioConfig, AudioSourceConfig, OpusApplication};
+pub use echo::EchoCanceller;
+pub use playback::{Speaker, SpeakerConfig, SpeakerStats};
 pub use stats::AudioStats;
 
 use crate::supervise::Supervisor;
@@ -80,7 +85,7 @@ pub(crate) trait AudioSource {
 /// A microphone and an Opus encoder at work. Dropping it stops both.
 ///
 /// It starts inactive, with its source closed, and follows [`AudioPipeline::set_active`] as a
-/// [`crate::VideoPipeline`] does.
+/// [`crate::VideoPipeline`] follows its targets.
 #[derive(Debug)]
 pub struct AudioPipeline {
     shared: Arc<Shared>,
@@ -91,6 +96,7 @@ struct Shared {
     config: AudioConfig,
     supervisor: Supervisor,
     bitrate: AtomicU32,
+    echo: Mutex<Option<EchoCanceller>>,
     counters: Counters,
     sink: AudioSink,
 }
@@ -111,6 +117,7 @@ impl AudioPipeline {
         let shared = Arc::new(Shared {
             supervisor: Supervisor::new(config.linger),
             bitrate: AtomicU32::new(config.bitrate),
+            echo: Mutex::default(),
             counters: Counters::default(),
             sink,
             config,
@@ -135,6 +142,12 @@ impl AudioPipeline {
         let bitrates = AudioConfig::BITRATES;
         let bitrate = bits_per_second.clamp(*bitrates.start(), *bitrates.end());
         self.shared.bitrate.store(bitrate, Ordering::Relaxed);
+    }
+
+    /// Takes what a loudspeaker plays out of the sound, from the next packet on, and suppresses
+    /// noise; `None` ends it. See [`Speaker::echo`].
+    pub fn cancel_echo(&self, canceller: Option<EchoCanceller>) {
+        *self.shared.echo.lock() = canceller;
     }
 
     /// What has happened so far.
@@ -206,7 +219,12 @@ impl Capture {
             }
             Heard::Samples(samples) => {
                 self.blocks.push(&samples);
-                while let Some(block) = self.blocks.next_block() {
+                while let Some(mut block) = self.blocks.next_block() {
+                    let echo = shared.echo.lock().clone();
+                    if let Some(echo) = echo {
+                        let age = Timestamp::now().since(block.captured);
+                        echo.clean(&mut block.samples, shared.config.channels, age);
+                    }
                     self.encode(shared, &block)?;
                 }
             }

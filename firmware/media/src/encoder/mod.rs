@@ -1,38 +1,31 @@
-//! The software H.264 encoder: OpenH264, behind what the pipeline needs of it.
+//! H.264 encoders: the machine's hardware where there is one that fits, OpenH264 where not.
+//!
+//! [`open`] picks one by an [`EncoderChoice`]; behind [`VideoEncoder`] the pipeline need not know
+//! which. Pictures are submitted and access units received apart, since hardware works beside us.
+//!
+//! An encoder that fails says by [`EncodeError::kind`] what helps: another encoder
+//! ([`FailureKind::Refused`], [`FailureKind::Absent`]), or tearing it down and opening it again after
+//! a pause ([`FailureKind::Wedged`]).
 
-mod level;
-mod options;
+mod error;
+mod hardware;
+pub(crate) mod level;
+mod software;
 
-use openh264::OpenH264API;
-use openh264::encoder::{
-    BitRate, Complexity, Encoder, EncoderConfig, FrameRate, FrameType, IntraFramePeriod, Profile,
-    RateControlMode, SpsPpsStrategy, UsageType, VuiConfig,
-};
-use openh264::formats::YUVSource;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
 
-use crate::Frame;
+pub use error::{EncodeError, FailureKind};
+pub use hardware::HardwareEncoder;
+pub use software::H264Encoder;
 
-/// Bits a second that the encoder can be asked for.
+use crate::v4l2::{self, EncoderInfo};
+use crate::{ConfigError, Frame, Timestamp};
+
+/// Bits a second that an encoder can be asked for.
 pub const BITRATES: std::ops::RangeInclusive<u32> = 50_000..=20_000_000;
-
-/// Why a picture could not be encoded.
-#[derive(Debug, thiserror::Error)]
-#[error("OpenH264 at {width}x{height}: {reason}")]
-pub struct EncodeError {
-    width: u32,
-    height: u32,
-    reason: String,
-}
-
-impl EncodeError {
-    fn new((width, height): (u32, u32), reason: &impl ToString) -> Self {
-        Self {
-            width,
-            height,
-            reason: reason.to_string(),
-        }
-    }
-}
 
 /// A picture as H.264.
 #[derive(Debug)]
@@ -41,6 +34,8 @@ pub struct Encoded {
     pub data: Vec<u8>,
     /// Whether decoding can begin here.
     pub key: bool,
+    /// When the picture was captured.
+    pub captured: Timestamp,
 }
 
 /// What a new encoder starts with.
@@ -54,170 +49,209 @@ pub struct EncoderSettings {
     pub key_interval: u32,
 }
 
-/// Encodes pictures of one size as constrained baseline H.264 (ITU-T H.264 annex A.2.1.1), for real
-/// time: no B frames, no frame held back, no frame skipped, one slice.
+/// Which encoder to use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum EncoderChoice {
+    /// Hardware where there is one that fits the pictures, software where not and while it is down.
+    #[default]
+    Auto,
+    /// Hardware only.
+    Hardware,
+    /// Software only.
+    Software,
+}
+
+/// One encoder instance, for pictures of one size, giving constrained baseline H.264 (ITU-T H.264
+/// annex A.2.1.1) without B frames. The first access unit is a key frame.
+pub trait VideoEncoder: Send {
+    /// What encodes, such as `OpenH264` or `bcm2835-codec (/dev/video11)`.
+    fn name(&self) -> &str;
+
+    /// How it is fed, for a person; the same as the name where there is nothing to add.
+    fn description(&self) -> String {
+        self.name().to_owned()
+    }
+
+    /// Whether this encoder was made for pictures of the frame's size.
+    fn fits(&self, frame: &Frame) -> bool;
+
+    /// Hands over a picture, to be a key frame if `key`. Software encodes it at once. Hardware takes
+    /// a copy, or the camera's own buffer, and waits only while all its buffers are in use; a
+    /// picture that finds none is left out, and a key frame asked for with it is the next one.
+    fn submit(&mut self, frame: &Arc<Frame>, key: bool) -> Result<(), EncodeError>;
+
+    /// Takes the next access unit, waiting for it at most `timeout`. Each picture gives at most one,
+    /// in the order of submission.
+    fn receive(&mut self, timeout: Duration) -> Result<Option<Encoded>, EncodeError>;
+
+    /// Changes the bitrate from the next picture on, within [`BITRATES`].
+    fn set_bitrate(&mut self, bits_per_second: u32) -> Result<(), EncodeError>;
+
+    /// Tells the rate control how many frames a second really come. Small deviations are ignored.
+    fn set_frame_rate(&mut self, fps: f32) -> Result<(), EncodeError>;
+}
+
+/// An encoder, and what was tried before it.
+pub struct Opened {
+    /// The encoder.
+    pub encoder: Box<dyn VideoEncoder>,
+    /// Why the hardware was passed over, if there is one that was tried.
+    pub passed_over: Option<EncodeError>,
+}
+
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opened")
+            .field("encoder", &self.encoder.name())
+            .field("passed_over", &self.passed_over)
+            .finish()
+    }
+}
+
+/// Opens an encoder for pictures like `frame`.
 ///
-/// ```
-/// use heron_media::{EncoderSettings, FramePool, H264Encoder, Timestamp};
-///
-/// let mut frame = FramePool::new().frame(320, 180, Timestamp::now());
-/// frame.data_mut().fill(128);
-/// let settings = EncoderSettings { bitrate: 500_000, fps: 30.0, key_interval: 0 };
-/// let mut encoder = H264Encoder::new(&frame, settings)?;
-/// assert!(encoder.encode(&frame, false)?.key, "the first is a key frame");
-/// assert!(!encoder.encode(&frame, false)?.key);
-/// assert!(encoder.encode(&frame, true)?.key, "and so is one that was asked for");
-/// # Ok::<(), heron_media::EncodeError>(())
-/// ```
-pub struct H264Encoder {
-    encoder: Encoder,
-    size: (u32, u32),
+/// [`EncoderChoice::Auto`] falls back to software when no hardware encoder takes such pictures, or
+/// when the hardware fails to start; why is in [`Opened::passed_over`].
+pub fn open(
+    choice: EncoderChoice,
+    frame: &Frame,
     settings: EncoderSettings,
-    /// OpenH264 initialises itself at the first picture, and takes no options before.
-    started: bool,
+) -> Result<Opened, EncodeError> {
+    let hardware = match choice {
+        EncoderChoice::Software => None,
+        EncoderChoice::Auto | EncoderChoice::Hardware => Some(open_hardware(frame, settings)),
+    };
+    let passed_over = match (hardware, choice) {
+        (Some(Ok(encoder)), _) => {
+            return Ok(Opened {
+                encoder: Box::new(encoder),
+                passed_over: None,
+            });
+        }
+        (Some(Err(error)), EncoderChoice::Hardware) => return Err(error),
+        // A machine without hardware passes nothing over.
+        (Some(Err(error)), _) => Some(error).filter(|error| error.kind() != FailureKind::Absent),
+        (None, _) => None,
+    };
+    Ok(Opened {
+        encoder: Box::new(H264Encoder::new(frame, settings)?),
+        passed_over,
+    })
 }
 
-impl std::fmt::Debug for H264Encoder {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut debug = f.debug_struct("H264Encoder");
-        debug
-            .field("size", &self.size)
-            .field("settings", &self.settings)
-            .finish_non_exhaustive()
+/// The first hardware encoder that takes such pictures.
+fn open_hardware(frame: &Frame, settings: EncoderSettings) -> Result<HardwareEncoder, EncodeError> {
+    let size = (frame.width(), frame.height());
+    let absent = "this machine has none for H.264";
+    let mut refusal = EncodeError::new(FailureKind::Absent, "hardware encoder", size, &absent);
+    for info in v4l2::encoders().iter().filter(|info| info.gives_h264()) {
+        match HardwareEncoder::new(info, frame, settings) {
+            Ok(encoder) => return Ok(encoder),
+            Err(error) => refusal = error,
+        }
+    }
+    Err(refusal)
+}
+
+/// Which encoder [`EncoderChoice::Auto`] would open for pictures of a size and rate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EncoderPick {
+    /// Its name.
+    pub name: String,
+    /// Why this one, in a few words.
+    pub reason: String,
+}
+
+/// Which of these hardware encoders would be opened, or software, and why.
+#[must_use]
+pub fn pick(encoders: &[EncoderInfo], size: (u32, u32), fps: f32) -> EncoderPick {
+    let software = |reason: String| EncoderPick {
+        name: software::NAME.to_owned(),
+        reason,
+    };
+    let mut refusal = None;
+    for info in encoders.iter().filter(|info| info.gives_h264()) {
+        match info.limits.check(size, fps) {
+            Ok(()) => {
+                return EncoderPick {
+                    name: info.name(),
+                    reason: format!("hardware, {}", info.limits),
+                };
+            }
+            Err(reason) => refusal = Some(format!("{}: {reason}", info.name())),
+        }
+    }
+    match refusal {
+        Some(refusal) => software(refusal),
+        None if encoders.is_empty() => software("there is no hardware encoder".to_owned()),
+        None => software("no hardware encoder makes H.264 of nv12 or yu12".to_owned()),
     }
 }
 
-impl H264Encoder {
-    /// An encoder for pictures of the frame's size.
-    pub fn new(frame: &Frame, settings: EncoderSettings) -> Result<Self, EncodeError> {
-        let size = (frame.width(), frame.height());
-        let settings = EncoderSettings {
-            bitrate: settings.bitrate.clamp(*BITRATES.start(), *BITRATES.end()),
-            fps: settings.fps.clamp(1.0, 240.0),
-            ..settings
+impl fmt::Display for EncoderChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::Hardware => "hardware",
+            Self::Software => "software",
+        })
+    }
+}
+
+impl FromStr for EncoderChoice {
+    type Err = ConfigError;
+
+    fn from_str(name: &str) -> Result<Self, ConfigError> {
+        [Self::Auto, Self::Hardware, Self::Software]
+            .into_iter()
+            .find(|choice| choice.to_string() == name)
+            .ok_or_else(|| ConfigError::Value {
+                field: "encoder",
+                value: format!("\"{name}\""),
+                allowed: "\"auto\", \"hardware\", \"software\"",
+            })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::v4l2::m2m::Limits;
+
+    fn block(formats: &[&str]) -> EncoderInfo {
+        EncoderInfo {
+            path: "/dev/video11".into(),
+            card: "bcm2835-codec-encode".to_owned(),
+            driver: "bcm2835-codec".to_owned(),
+            formats: formats.iter().map(|&format| format.to_owned()).collect(),
+            inputs: vec!["YU12".to_owned()],
+            limits: Limits::new("bcm2835-codec", Some((1920, 1920)), Some(42)),
+        }
+    }
+
+    #[test]
+    fn the_automatic_choice_is_explained() {
+        let reason = |encoders: &[EncoderInfo], size, fps| {
+            let pick = pick(encoders, size, fps);
+            format!("{}: {}", pick.name, pick.reason)
         };
-        Ok(Self {
-            encoder: open(size, settings)?,
-            size,
-            settings,
-            started: false,
-        })
-    }
-
-    /// Whether the encoder was made for pictures of this frame's size.
-    #[must_use]
-    pub fn fits(&self, frame: &Frame) -> bool {
-        self.size == (frame.width(), frame.height())
-    }
-
-    /// Encodes a picture, as a key frame if `key`.
-    pub fn encode(&mut self, frame: &Frame, key: bool) -> Result<Encoded, EncodeError> {
-        let failed = |error| EncodeError::new((frame.width(), frame.height()), &error);
-        if key && self.started {
-            self.encoder.force_intra_frame();
-        }
-        let time = openh264::Timestamp::from_millis(frame.captured().as_nanos() / 1_000_000);
-        let stream = self
-            .encoder
-            .encode_at(&Planes(frame), time)
-            .map_err(failed)?;
-        self.started = true;
-        let key = matches!(stream.frame_type(), FrameType::IDR);
-        Ok(Encoded {
-            data: stream.to_vec(),
-            key,
-        })
-    }
-
-    /// The bitrate in force.
-    #[must_use]
-    pub fn bitrate(&self) -> u32 {
-        self.settings.bitrate
-    }
-
-    /// Changes the bitrate from the next frame on, within [`BITRATES`].
-    pub fn set_bitrate(&mut self, bits_per_second: u32) -> Result<(), EncodeError> {
-        let current = self.settings.bitrate;
-        let wanted = bits_per_second.clamp(*BITRATES.start(), *BITRATES.end());
-        if wanted == current {
-            return Ok(());
-        }
-        self.settings.bitrate = wanted;
-        self.apply(|encoder| options::set_bitrate(encoder, current, wanted))
-    }
-
-    /// Tells the rate control how many frames a second really come, when it reckons with another
-    /// number.
-    pub fn follow_frame_rate(&mut self, measured: f32) -> Result<(), EncodeError> {
-        let measured = measured.clamp(1.0, 240.0);
-        if (measured / self.settings.fps - 1.0).abs() < 0.15 {
-            return Ok(());
-        }
-        self.settings.fps = measured;
-        self.apply(|encoder| options::set_frame_rate(encoder, measured))
-    }
-
-    /// Changes an option of the running encoder; one that has not encoded yet is made anew.
-    fn apply(
-        &mut self,
-        change: impl FnOnce(&mut Encoder) -> Result<(), String>,
-    ) -> Result<(), EncodeError> {
-        if self.started {
-            return change(&mut self.encoder)
-                .map_err(|reason| EncodeError::new(self.size, &reason));
-        }
-        self.encoder = open(self.size, self.settings)?;
-        Ok(())
-    }
-}
-
-fn open(size: (u32, u32), settings: EncoderSettings) -> Result<Encoder, EncodeError> {
-    let config = EncoderConfig::new()
-        .usage_type(UsageType::CameraVideoRealTime)
-        .profile(Profile::Baseline)
-        .level(level::level(size, settings.fps))
-        .complexity(Complexity::Low)
-        .rate_control_mode(RateControlMode::Bitrate)
-        .bitrate(BitRate::from_bps(settings.bitrate))
-        .max_frame_rate(FrameRate::from_hz(settings.fps))
-        .intra_frame_period(IntraFramePeriod::from_num_frames(settings.key_interval))
-        // A viewer would rather see a coarse picture than a standing one.
-        .skip_frames(false)
-        // Key frames come when they are asked for: at a cut they would be the largest and the
-        // latest.
-        .scene_change_detect(false)
-        .sps_pps_strategy(SpsPpsStrategy::ConstantId)
-        // Threads need slices, and slices cost quality; a second core has other things to do.
-        .num_threads(1)
-        .vui(VuiConfig::bt601());
-    let mut encoder = Encoder::with_api_config(OpenH264API::from_source(), config)
-        .map_err(|error| EncodeError::new(size, &error))?;
-    options::silence(&mut encoder).map_err(|reason| EncodeError::new(size, &reason))?;
-    Ok(encoder)
-}
-
-/// A frame in OpenH264's terms.
-struct Planes<'a>(&'a Frame);
-
-impl YUVSource for Planes<'_> {
-    fn dimensions(&self) -> (usize, usize) {
-        (self.0.width() as usize, self.0.height() as usize)
-    }
-
-    fn strides(&self) -> (usize, usize, usize) {
-        let width = self.0.width() as usize;
-        (width, width / 2, width / 2)
-    }
-
-    fn y(&self) -> &[u8] {
-        self.0.y()
-    }
-
-    fn u(&self) -> &[u8] {
-        self.0.u()
-    }
-
-    fn v(&self) -> &[u8] {
-        self.0.v()
+        let blocks = [block(&["JPEG"]), block(&["MJPG", "H264"])];
+        assert_eq!(
+            reason(&blocks, (1280, 720), 30.0),
+            "bcm2835-codec (/dev/video11): hardware, up to 1920x1080 at 30 fps, 1280x720 at 68 fps"
+        );
+        assert_eq!(
+            reason(&blocks, (1920, 1080), 60.0),
+            "OpenH264: bcm2835-codec (/dev/video11): 1920x1080 at 60 fps is too much: \
+             1920x1080 at 30 fps is the most"
+        );
+        assert_eq!(
+            reason(&blocks[..1], (1280, 720), 30.0),
+            "OpenH264: no hardware encoder makes H.264 of nv12 or yu12"
+        );
+        assert_eq!(
+            reason(&[], (1280, 720), 30.0),
+            "OpenH264: there is no hardware encoder"
+        );
     }
 }

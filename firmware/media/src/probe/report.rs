@@ -5,7 +5,7 @@ use std::fmt;
 use super::{Pick, Report};
 use crate::v4l2::{CameraInfo, SizeRange};
 
-/// Formats that cannot be used and are still named; the rest are counted.
+/// Formats of a kind that are named; the rest are counted.
 const OTHERS_NAMED: usize = 6;
 
 impl fmt::Display for Report {
@@ -17,21 +17,20 @@ impl fmt::Display for Report {
         for camera in &self.cameras {
             write_camera(f, camera)?;
         }
-        writeln!(
-            f,
-            "\nHardware encoders (not used by this version: it encodes in software)"
-        )?;
+        writeln!(f, "\nHardware encoders")?;
         if self.encoders.is_empty() {
             writeln!(f, "  none")?;
         }
         for encoder in &self.encoders {
             writeln!(
                 f,
-                "  {}  {}: {}",
+                "  {}  {} ({}): {}",
                 encoder.path.display(),
                 encoder.card,
+                encoder.driver,
                 encoder.formats.join(", ")
             )?;
+            writeln!(f, "    {} of {}", encoder.limits, named(&encoder.inputs))?;
         }
         writeln!(f, "\nMicrophones")?;
         if self.microphones.is_empty() {
@@ -58,6 +57,11 @@ impl fmt::Display for Pick {
             }
             None => writeln!(f, "  video  the pattern: there is no camera")?,
         }
+        writeln!(
+            f,
+            "  encoder  {}: {}",
+            self.encoder.name, self.encoder.reason
+        )?;
         match &self.audio {
             Some(name) => write!(f, "  audio  {name}"),
             None => write!(f, "  audio  the tone: there is no microphone"),
@@ -86,13 +90,7 @@ fn write_camera(f: &mut fmt::Formatter<'_>, camera: &CameraInfo) -> fmt::Result 
         .map(|other| format!("{} ({})", other.fourcc, other.description))
         .collect();
     if !others.is_empty() {
-        // The kernel's test camera has sixty of them.
-        let (named, rest) = others.split_at(others.len().min(OTHERS_NAMED));
-        let rest = match rest.len() {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
-        writeln!(f, "    not usable: {}{rest}", named.join(", "))?;
+        writeln!(f, "    not usable: {}", named(&others))?;
     }
     if camera.offers.is_empty() {
         writeln!(
@@ -101,6 +99,16 @@ fn write_camera(f: &mut fmt::Formatter<'_>, camera: &CameraInfo) -> fmt::Result 
         )?;
     }
     Ok(())
+}
+
+/// The first of some names. The kernel's test camera has sixty formats.
+fn named(names: &[String]) -> String {
+    let (first, rest) = names.split_at(names.len().min(OTHERS_NAMED));
+    let rest = match rest.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("{}{rest}", first.join(", "))
 }
 
 fn describe(size: &SizeRange) -> String {
@@ -125,7 +133,9 @@ fn describe(size: &SizeRange) -> String {
 mod tests {
     use super::*;
     use crate::PixelFormat;
+    use crate::encoder::EncoderPick;
     use crate::probe::MicrophoneInfo;
+    use crate::v4l2::m2m::Limits;
     use crate::v4l2::{EncoderInfo, Mode, Offer, OtherFormat};
 
     #[test]
@@ -160,7 +170,10 @@ mod tests {
             encoders: vec![EncoderInfo {
                 path: "/dev/video11".into(),
                 card: "bcm2835-codec-encode".to_owned(),
+                driver: "bcm2835-codec".to_owned(),
                 formats: vec!["H264".to_owned()],
+                inputs: vec!["YU12".to_owned(), "NV12".to_owned()],
+                limits: Limits::new("bcm2835-codec", None, None),
             }],
             microphones: vec![MicrophoneInfo {
                 name: "default".to_owned(),
@@ -168,6 +181,10 @@ mod tests {
             }],
             pick: Pick {
                 video: Some(("/dev/video0".into(), mode)),
+                encoder: EncoderPick {
+                    name: "bcm2835-codec (/dev/video11)".to_owned(),
+                    reason: "hardware".to_owned(),
+                },
                 audio: None,
             },
         };
@@ -176,8 +193,10 @@ mod tests {
             "  /dev/video0  HD Camera (uvcvideo, usb-1.2)",
             "      1280x720 at 30, 14.99 fps",
             "    not usable: GREY (8-bit Greyscale)",
-            "  /dev/video11  bcm2835-codec-encode: H264",
+            "  /dev/video11  bcm2835-codec-encode (bcm2835-codec): H264",
+            "    up to 1920x1080 at 30 fps, 1280x720 at 68 fps of YU12, NV12",
             "  video  /dev/video0: yuyv 1280x720 at 30 fps",
+            "  encoder  bcm2835-codec (/dev/video11): hardware",
             "  audio  the tone: there is no microphone",
         ] {
             assert!(

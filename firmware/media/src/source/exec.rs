@@ -249,4 +249,11 @@ impl VideoSource for Exec {
             }
         }
     }
+
+    fn take_lost(&mut self) -> u64 {
+        match &mut self.stream {
+            Stream::H264(stream) => stream.take_lost(),
+            Stream::Unknown(_) | Stream::Y4m(_) => 0,
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use crate::h264::AccessUnitSplitter;
 use crate::h264::parameter_sets::ParameterSets;
-use crate::video::AccessUnit;
+use crate::video::{AccessUnit, Rung};
 use crate::{SourceError, Timestamp};
 
 /// Makes access units of a byte stream, with the time of their first byte and complete parameter
@@ -14,6 +14,8 @@ pub(crate) struct H264Stream {
     began: Option<Timestamp>,
     /// An access unit was flushed before its end: until the next key frame nothing is right.
     damaged: bool,
+    /// Pictures that were left out.
+    lost: u64,
     /// Flushing early has done damage, so this writer's units end only where the next one begins.
     patient: bool,
 }
@@ -63,12 +65,21 @@ impl H264Stream {
 
     fn finish(&mut self, data: Vec<u8>, key: bool, captured: Timestamp) -> Option<AccessUnit> {
         self.damaged &= !key;
-        if self.damaged {
-            return None;
-        }
+        let unit = self.whole(data, key, captured).filter(|_| !self.damaged);
+        self.lost += u64::from(unit.is_none());
+        unit
+    }
+
+    /// Pictures that were left out since the last call: torn, or without what a decoder needs.
+    pub(crate) fn take_lost(&mut self) -> u64 {
+        std::mem::take(&mut self.lost)
+    }
+
+    fn whole(&mut self, data: Vec<u8>, key: bool, captured: Timestamp) -> Option<AccessUnit> {
         let data = self.sets.complete(data, key)?;
         let (width, height) = self.sets.size()?;
         Some(AccessUnit {
+            rung: Rung::Main,
             data: data.into(),
             key,
             captured,

@@ -22,7 +22,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::video::{AccessUnit, VideoConfig};
-use crate::{ConfigError, Frame, FramePool, PixelFormat, SourceError};
+use crate::{ConfigError, Frame, FramePool, PixelFormat, SourceError, Timestamp};
 
 /// Which source of pictures to open.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,6 +106,12 @@ pub trait VideoSource: Send {
     /// come.
     fn take_lost(&mut self) -> u64 {
         0
+    }
+
+    /// When the latest picture was read from the device, before it was converted; `None` where
+    /// nothing is converted.
+    fn read_at(&self) -> Option<Timestamp> {
+        None
     }
 
     /// Asks a source that encodes by itself for a key frame; false when it cannot be asked.

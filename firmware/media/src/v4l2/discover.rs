@@ -8,8 +8,9 @@ use v4l::v4l_sys as raw;
 use v4l::video::Capture;
 use v4l::{FourCC, Fraction};
 
+use super::m2m::{self, Limits, Sides};
 use super::mode::{Offer, SizeRange};
-use super::sys::{self, Capability, FormatInfo, Node};
+use super::sys::{Capability, Node, Side};
 use crate::PixelFormat;
 
 /// A node that delivers pictures.
@@ -45,8 +46,29 @@ pub struct EncoderInfo {
     pub path: PathBuf,
     /// The encoder's name.
     pub card: String,
+    /// The kernel driver.
+    pub driver: String,
     /// The four-character codes it can produce.
     pub formats: Vec<String>,
+    /// The four-character codes of the raw pictures it takes.
+    pub inputs: Vec<String>,
+    /// What it can do at most.
+    pub limits: Limits,
+}
+
+impl EncoderInfo {
+    /// What it is called in statistics and messages: `bcm2835-codec (/dev/video11)`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        format!("{} ({})", self.driver, self.path.display())
+    }
+
+    /// Whether it makes H.264 of pictures as ours are.
+    #[must_use]
+    pub fn gives_h264(&self) -> bool {
+        let takes = |fourcc: &str| self.inputs.iter().any(|input| input == fourcc);
+        self.formats.iter().any(|format| format == "H264") && (takes("YU12") || takes("NV12"))
+    }
 }
 
 /// All cameras at this moment, in the order of their nodes.
@@ -66,41 +88,50 @@ pub(crate) fn first_camera() -> Option<PathBuf> {
 /// The node with a bus address, where a camera may have come back under another number.
 pub(super) fn by_bus(bus: &str) -> Option<PathBuf> {
     nodes().into_iter().find(|path| {
-        let capability = Node::open(path).and_then(|(_, node)| node.capability());
-        capability.is_ok_and(|capability| capability.bus == bus && captures(&capability))
+        let capability = Node::open(path).and_then(|node| node.capability());
+        capability.is_ok_and(|capability| capability.bus == bus && captures(&capability).is_some())
     })
 }
 
-/// All hardware encoders at this moment.
-pub(crate) fn encoders() -> Vec<EncoderInfo> {
+/// All hardware encoders at this moment, in the order of their nodes.
+#[must_use]
+pub fn encoders() -> Vec<EncoderInfo> {
     nodes()
         .iter()
         .filter_map(|path| describe_encoder(path))
         .collect()
 }
 
-/// Whether a node delivers pictures by streaming, in one plane.
-pub(super) fn captures(capability: &Capability) -> bool {
-    let needed = raw::V4L2_CAP_VIDEO_CAPTURE | raw::V4L2_CAP_STREAMING;
+/// The side of a node that delivers pictures by streaming; none if it delivers none.
+pub(super) fn captures(capability: &Capability) -> Option<Side> {
     let memory_to_memory = raw::V4L2_CAP_VIDEO_M2M | raw::V4L2_CAP_VIDEO_M2M_MPLANE;
-    capability.flags & needed == needed && capability.flags & memory_to_memory == 0
+    let flags = capability.flags;
+    if flags & raw::V4L2_CAP_STREAMING == 0 || flags & memory_to_memory != 0 {
+        return None;
+    }
+    if flags & raw::V4L2_CAP_VIDEO_CAPTURE != 0 {
+        return Some(Side::Capture);
+    }
+    (flags & raw::V4L2_CAP_VIDEO_CAPTURE_MPLANE != 0).then_some(Side::CaptureMplane)
 }
 
 /// What a camera offers in formats that can be used, and what else.
-pub(super) fn offers(device: &v4l::Device, node: &Node) -> (Vec<Offer>, Vec<OtherFormat>) {
+pub(super) fn offers(path: &Path, node: &Node, side: Side) -> (Vec<Offer>, Vec<OtherFormat>) {
     let (mut offers, mut others) = (Vec::<Offer>::new(), Vec::new());
-    for info in node.formats(sys::CAPTURE) {
+    let device = v4l::Device::with_path(path).ok();
+    for info in node.formats(side) {
         match PixelFormat::from_fourcc(info.fourcc) {
             // A camera may list the same format under two codes.
             Some(format) if offers.iter().all(|offer| offer.format != format) => {
+                let sizes = device.as_ref().map(|device| sizes(device, info.fourcc));
                 offers.push(Offer {
                     format,
-                    sizes: sizes(device, info.fourcc),
+                    sizes: sizes.unwrap_or_default(),
                 });
             }
             Some(_) => {}
             None => others.push(OtherFormat {
-                fourcc: fourcc_text(&info),
+                fourcc: fourcc_text(info.fourcc),
                 description: info.description,
             }),
         }
@@ -109,9 +140,9 @@ pub(super) fn offers(device: &v4l::Device, node: &Node) -> (Vec<Offer>, Vec<Othe
 }
 
 fn describe(path: &Path) -> Option<CameraInfo> {
-    let (device, node) = Node::open(path).ok()?;
-    let capability = node.capability().ok().filter(captures)?;
-    let (offers, others) = offers(&device, &node);
+    let node = Node::open(path).ok()?;
+    let capability = node.capability().ok()?;
+    let (offers, others) = offers(path, &node, captures(&capability)?);
     // Nodes for metadata and the like are no cameras, and have no formats.
     if offers.is_empty() && others.is_empty() {
         return None;
@@ -130,32 +161,34 @@ fn describe(path: &Path) -> Option<CameraInfo> {
 }
 
 fn describe_encoder(path: &Path) -> Option<EncoderInfo> {
-    let (_device, node) = Node::open(path).ok()?;
+    let node = Node::open(path).ok()?;
     let capability = node.capability().ok()?;
-    let (input, output) = if capability.flags & raw::V4L2_CAP_VIDEO_M2M_MPLANE != 0 {
-        (sys::OUTPUT_MPLANE, sys::CAPTURE_MPLANE)
-    } else if capability.flags & raw::V4L2_CAP_VIDEO_M2M != 0 {
-        (sys::OUTPUT, sys::CAPTURE)
-    } else {
-        return None;
+    let sides = Sides::of(capability.flags)?;
+    let codes = |side: Side, compressed: bool| -> Vec<[u8; 4]> {
+        let formats = node.formats(side).into_iter();
+        let wanted = formats.filter(|format| format.compressed == compressed);
+        wanted.map(|format| format.fourcc).collect()
     };
-    let takes_raw = node.formats(input).iter().any(|format| !format.compressed);
-    let compressed: Vec<_> = node
-        .formats(output)
+    let (inputs, formats) = (codes(sides.input, false), codes(sides.output, true));
+    // The largest coded picture, or the largest raw one where only that is said.
+    let largest = formats
         .iter()
-        .filter(|format| format.compressed)
-        .map(fourcc_text)
-        .collect();
-    let encodes = takes_raw && !compressed.is_empty();
+        .chain(&inputs)
+        .find_map(|&fourcc| node.largest(fourcc));
+    let limits = Limits::new(&capability.driver, largest, m2m::highest_level(&node));
+    let encodes = !inputs.is_empty() && !formats.is_empty();
     encodes.then(|| EncoderInfo {
         path: path.to_owned(),
         card: capability.card,
-        formats: compressed,
+        driver: capability.driver,
+        formats: formats.into_iter().map(fourcc_text).collect(),
+        inputs: inputs.into_iter().map(fourcc_text).collect(),
+        limits,
     })
 }
 
 /// The nodes `/dev/videoN` in the order of their numbers.
-fn nodes() -> Vec<PathBuf> {
+pub(super) fn nodes() -> Vec<PathBuf> {
     let number = |path: &PathBuf| {
         path.file_name()?
             .to_str()?
@@ -236,8 +269,8 @@ fn rate(interval: Fraction) -> Option<f32> {
     (interval.numerator > 0).then(|| interval.denominator as f32 / interval.numerator as f32)
 }
 
-fn fourcc_text(info: &FormatInfo) -> String {
+fn fourcc_text(fourcc: [u8; 4]) -> String {
     // The highest bit marks big-endian formats.
-    let fourcc = info.fourcc.map(|byte| byte & 0x7f);
+    let fourcc = fourcc.map(|byte| byte & 0x7f);
     String::from_utf8_lossy(&fourcc).trim().to_owned()
 }

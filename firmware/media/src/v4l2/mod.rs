@@ -1,11 +1,16 @@
-//! Cameras of the kernel's Video4Linux (V4L2): finding them, asking what they offer, capturing.
+//! Devices of the kernel's Video4Linux (V4L2): finding cameras and encoders, asking what they offer,
+//! capturing, and [codecs](m2m).
 
 mod camera;
 mod discover;
+pub mod m2m;
 mod mode;
 mod sys;
 
 pub(crate) use camera::Camera;
-pub use discover::{CameraInfo, EncoderInfo, OtherFormat, cameras};
-pub(crate) use discover::{encoders, first_camera};
+pub use camera::open_camera;
+pub(crate) use discover::first_camera;
+pub use discover::{CameraInfo, EncoderInfo, OtherFormat, cameras, encoders};
+pub(crate) use m2m::RawPicture;
 pub use mode::{Mode, Offer, SizeRange, Wanted, best_mode};
+pub(crate) use sys::Lent;

@@ -1,31 +1,51 @@
 //! From a source of pictures to access units for the viewers.
 //!
-//! Two threads: one captures, one encodes, with a [`crate::LatestSlot`] between them. A source that
-//! delivers H.264 itself passes by the slot and the encoder. The sink is called on these threads
-//! and must not block.
+//! ```text
+//!                    ┌─ decimate ─> LatestSlot ─> encoder ─────────────> Rung::Main ─┐
+//! source ─> Frame ───┤                                                               ├─> sink
+//!                    └─ decimate ─> LatestSlot ─> scale down ─> encoder ─> Rung::Sub ┘
+//! source that encodes by itself ─────────────────────────────────────────> Rung::Main ──> sink
+//! ```
+//!
+//! Three threads: one captures, and one for each rung encodes. A thread whose rung nobody watches is
+//! parked, and has no encoder. The sink is called on these threads and must not block.
 
 mod capture;
 mod config;
+mod decimate;
+mod demand;
 mod encode;
+mod failover;
+mod lane;
+mod rung;
 mod stats;
+mod still;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use bytes::Bytes;
 
-pub use config::VideoConfig;
-pub use stats::VideoStats;
+pub use config::{SubConfig, VideoConfig};
+pub use rung::{Rung, RungTarget};
+pub use stats::{RungStats, VideoStats};
+pub use still::{Still, StillError};
 
-use crate::encoder::BITRATES;
 use crate::supervise::Supervisor;
-use crate::{ConfigError, Frame, LatestSlot, Timestamp};
-use stats::Counters;
+use crate::{ConfigError, EncodeError, EncoderChoice, EncoderSettings, Frame, Timestamp};
+use crate::{VideoEncoder, encoder};
+use demand::Demand;
+use heron_histogram::Histogram;
+use lane::Lane;
+use still::Stills;
 
 /// A coded picture, ready to be packetised: it is shared, never copied.
 #[derive(Debug, Clone)]
 pub struct AccessUnit {
+    /// Which of the encodings it belongs to.
+    pub rung: Rung,
     /// H.264 with start codes; a key frame begins with its parameter sets.
     pub data: Bytes,
     /// Whether decoding can begin here.
@@ -41,13 +61,24 @@ pub struct AccessUnit {
 /// Where access units go. It is called on the media threads and must not block.
 pub type VideoSink = Arc<dyn Fn(AccessUnit) + Send + Sync>;
 
-/// A source and an encoder at work. Dropping it stops both.
+/// How encoders are opened: [`encoder::open`], or what a test puts in its place.
+type OpenEncoder = Box<
+    dyn Fn(EncoderChoice, &Frame, EncoderSettings) -> Result<Box<dyn VideoEncoder>, EncodeError>
+        + Send
+        + Sync,
+>;
+
+/// A source and its encoders at work. Dropping it stops them.
 ///
-/// A pipeline starts inactive: its source is closed and it has no encoder.
-/// [`VideoPipeline::set_active`] with the first viewer opens the source and starts an encoder,
-/// whose first access unit is a key frame. When the last viewer leaves, the encoder goes at once,
-/// the source after [`VideoConfig::linger`]: a viewer who reloads the page then finds it open, and
-/// a camera that nobody watches uses no power.
+/// A pipeline starts with its source closed and no encoder. [`VideoPipeline::set_target`] for a rung
+/// opens the source and starts that rung's encoder, whose first access unit is a key frame. When
+/// nobody watches a rung any more, its encoder goes at once; when nobody watches any, the source goes
+/// after [`VideoConfig::linger`]: a viewer who reloads the page then finds it open, and a camera that
+/// nobody watches uses no power.
+///
+/// A source that encodes by itself (a camera or child that gives H.264) has no second size: while
+/// either rung is wanted its stream comes as [`Rung::Main`], and
+/// [`VideoStats::passes_through`] says so.
 #[derive(Debug)]
 pub struct VideoPipeline {
     shared: Arc<Shared>,
@@ -58,11 +89,53 @@ pub struct VideoPipeline {
 struct Shared {
     config: VideoConfig,
     supervisor: Supervisor,
-    slot: LatestSlot<Frame>,
-    key_wanted: AtomicBool,
-    bitrate: AtomicU32,
-    counters: Counters,
+    demand: Demand,
+    lanes: [Lane; 2],
+    stills: Stills,
+    counters: SourceCounters,
+    open_encoder: OpenEncoder,
     sink: VideoSink,
+}
+
+/// The counters of the source.
+#[derive(Debug, Default)]
+struct SourceCounters {
+    captured: AtomicU64,
+    lost: AtomicU64,
+    passes_through: AtomicBool,
+    capture: Histogram,
+    convert: Histogram,
+}
+
+impl Shared {
+    fn new(config: VideoConfig, open_encoder: OpenEncoder, sink: VideoSink) -> Self {
+        Self {
+            supervisor: Supervisor::new(config.linger),
+            demand: Demand::default(),
+            lanes: <[Lane; 2]>::default(),
+            stills: Stills::default(),
+            counters: SourceCounters::default(),
+            open_encoder,
+            sink,
+            config,
+        }
+    }
+
+    const fn lane(&self, rung: Rung) -> &Lane {
+        &self.lanes[rung.index()]
+    }
+
+    fn set_target(&self, rung: Rung, target: Option<RungTarget>) {
+        let target = target.map(|target| self.config.within(rung, target));
+        let tell = |wanted| self.supervisor.set_active(wanted);
+        let lane = self.lane(rung);
+        if self.demand.set_target(rung, target, tell) {
+            lane.want_key();
+        }
+        if target.is_none() {
+            lane.reset();
+        }
+    }
 }
 
 impl std::fmt::Debug for Shared {
@@ -74,60 +147,80 @@ impl std::fmt::Debug for Shared {
 }
 
 impl VideoPipeline {
-    /// Starts the threads of a pipeline, inactive. Fails on a value that no source could use; a
-    /// device that is not there yet is no failure, it is waited for.
+    /// Starts the threads of a pipeline, with nothing wanted. Fails on a value that no source could
+    /// use; a device that is not there yet is no failure, it is waited for.
     pub fn start(config: VideoConfig, sink: VideoSink) -> Result<Self, ConfigError> {
+        let open = |choice, frame: &Frame, settings| {
+            encoder::open(choice, frame, settings).map(|opened| opened.encoder)
+        };
+        Self::start_with(config, Box::new(open), sink)
+    }
+
+    /// Starts a pipeline with another way to open encoders.
+    fn start_with(
+        config: VideoConfig,
+        open_encoder: OpenEncoder,
+        sink: VideoSink,
+    ) -> Result<Self, ConfigError> {
         config.check()?;
-        let shared = Arc::new(Shared {
-            supervisor: Supervisor::new(config.linger),
-            slot: LatestSlot::new(),
-            key_wanted: AtomicBool::new(false),
-            bitrate: AtomicU32::new(config.bitrate),
-            counters: Counters::default(),
-            sink,
-            config,
-        });
         let mut pipeline = Self {
-            shared,
+            shared: Arc::new(Shared::new(config, open_encoder, sink)),
             threads: Vec::new(),
         };
         pipeline.spawn("video-capture", capture::run)?;
-        pipeline.spawn("video-encode", encode::run)?;
+        pipeline.spawn("video-main", |shared| encode::run(shared, Rung::Main))?;
+        pipeline.spawn("video-sub", |shared| encode::run(shared, Rung::Sub))?;
         Ok(pipeline)
     }
 
-    /// Wants pictures, or no longer does.
-    pub fn set_active(&self, active: bool) {
-        self.shared.supervisor.set_active(active);
-        if !active {
-            self.shared.slot.clear();
-        }
-        self.shared.slot.wake();
+    /// Sets what a rung's encoder is to give, from the next picture on; `None` when nobody watches
+    /// it. Values above the configured ones ([`VideoConfig::best`]) are cut to them.
+    pub fn set_target(&self, rung: Rung, target: Option<RungTarget>) {
+        self.shared.set_target(rung, target);
     }
 
-    /// Makes the next picture a key frame. A camera that encodes by itself is asked for one, if it
-    /// can be.
-    pub fn request_key_frame(&self) {
-        self.shared.key_wanted.store(true, Ordering::Relaxed);
+    /// Makes the rung's next picture a key frame. A camera that encodes by itself is asked for one,
+    /// if it can be.
+    pub fn request_key_frame(&self, rung: Rung) {
+        self.shared.lane(rung).want_key();
     }
 
-    /// Changes the target bitrate, from the next picture on, within [`BITRATES`].
-    pub fn set_bitrate(&self, bits_per_second: u32) {
-        let bitrate = bits_per_second.clamp(*BITRATES.start(), *BITRATES.end());
-        self.shared.bitrate.store(bitrate, Ordering::Relaxed);
+    /// A picture of the source as JPEG, captured at most `max_age` ago. Opens the source if nobody
+    /// watches, for as long as this takes and [`VideoConfig::linger`]; no encoder is started for it.
+    ///
+    /// Blocks until there is such a picture, at most for `patience`: for the threads of an async
+    /// runtime this is one for `spawn_blocking`. Several callers share one picture. Of a source that
+    /// encodes by itself it is the latest key frame, which may be older where the source gives them
+    /// rarely.
+    pub fn still(&self, max_age: Duration, patience: Duration) -> Result<Still, StillError> {
+        still::take(&self.shared, max_age, patience)
     }
 
     /// What has happened so far.
     #[must_use]
     pub fn stats(&self) -> VideoStats {
-        let shared = &self.shared;
-        let target = shared.bitrate.load(Ordering::Relaxed);
-        shared
-            .counters
-            .stats(shared.supervisor.health(), shared.slot.replaced(), target)
+        let Shared {
+            counters, demand, ..
+        } = &*self.shared;
+        let health = self.shared.supervisor.health();
+        VideoStats {
+            source: health.state,
+            captured: counters.captured.load(Ordering::Relaxed),
+            lost: counters.lost.load(Ordering::Relaxed),
+            losses: health.losses,
+            last_error: health.last_error,
+            passes_through: counters.passes_through.load(Ordering::Relaxed),
+            capture: counters.capture.snapshot(),
+            convert: counters.convert.snapshot(),
+            rungs: Rung::ALL.map(|rung| {
+                let lane = self.shared.lane(rung);
+                lane.counters
+                    .stats(demand.target(rung), lane.slot.replaced())
+            }),
+        }
     }
 
-    /// Closes the source, ends the encoder and waits for both. Dropping does the same.
+    /// Closes the source, ends the encoders and waits for the threads. Dropping does the same.
     pub fn stop(self) {
         drop(self);
     }
@@ -144,8 +237,10 @@ impl VideoPipeline {
 
 impl Drop for VideoPipeline {
     fn drop(&mut self) {
-        self.shared.supervisor.stop();
-        self.shared.slot.wake();
+        let shared = &self.shared;
+        shared.demand.stop();
+        shared.supervisor.stop();
+        shared.lanes.iter().for_each(|lane| lane.slot.wake());
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {
                 tracing::error!("a video thread has panicked");

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
-use heron_media::{AccessUnit, SourceConfig, VideoConfig, VideoPipeline, VideoStats};
+use heron_media::{
+    AccessUnit, Rung, RungStats, RungTarget, SourceConfig, VideoConfig, VideoPipeline, VideoStats,
+};
 use openh264::decoder::Decoder;
 use openh264::formats::YUVSource;
 
@@ -16,21 +18,64 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Watched {
     pub pipeline: VideoPipeline,
     pub units: Receiver<AccessUnit>,
+    best: [RungTarget; 2],
 }
 
 impl Watched {
-    /// Starts an active pipeline.
+    /// Starts a pipeline whose main rung is watched.
     pub fn start(config: VideoConfig) -> Self {
         let watched = Self::start_inactive(config);
-        watched.pipeline.set_active(true);
+        watched.watch(Rung::Main);
         watched
     }
 
     pub fn start_inactive(config: VideoConfig) -> Self {
         let (sender, units) = mpsc::channel();
+        let best = Rung::ALL.map(|rung| config.best(rung));
         let pipeline =
             VideoPipeline::start(config, Arc::new(move |unit| _ = sender.send(unit))).unwrap();
-        Self { pipeline, units }
+        Self {
+            pipeline,
+            units,
+            best,
+        }
+    }
+
+    /// Watches a rung at its best.
+    pub fn watch(&self, rung: Rung) {
+        let best = self.best[rung.index()];
+        self.pipeline.set_target(rung, Some(best));
+    }
+
+    /// Wants other bits or frames a second of a rung.
+    pub fn target(&self, rung: Rung, bitrate: u32, fps: u32) {
+        let target = RungTarget { bitrate, fps };
+        self.pipeline.set_target(rung, Some(target));
+    }
+
+    /// No longer watches a rung.
+    pub fn leave(&self, rung: Rung) {
+        self.pipeline.set_target(rung, None);
+    }
+
+    /// The figures of a rung at this moment.
+    pub fn rung(&self, rung: Rung) -> RungStats {
+        self.pipeline.stats().rung(rung).clone()
+    }
+
+    /// Forgets what has been delivered so far.
+    pub fn forget(&self) {
+        while self.units.try_recv().is_ok() {}
+    }
+
+    /// The next picture of a rung.
+    pub fn next_of(&self, rung: Rung) -> AccessUnit {
+        loop {
+            let unit = self.next();
+            if unit.rung == rung {
+                return unit;
+            }
+        }
     }
 
     pub fn next(&self) -> AccessUnit {
