@@ -28,6 +28,10 @@ pub enum Right {
     View,
     /// Receive sound.
     Listen,
+    /// Be heard at the camera.
+    Talk,
+    /// Change something there: image controls, and whatever else the data channel `control` offers.
+    Control,
 }
 
 /// The claims of a grant.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use heron_congestion::LadderConfig;
 use heron_protocol::{DeviceId, SigningKey, VerifyingKey};
 
 use crate::liveness::Patience;
@@ -18,11 +19,17 @@ pub struct HubConfig {
     /// How many viewers may watch at once.
     pub max_viewers: usize,
     /// Local addresses for media, as `address:port`. `0.0.0.0:0` and `[::]:0` stand for every interface of the
-    /// family; loopback is used only when it is named.
+    /// family; loopback is used only when it is named. A port of 0 stands for [`udp_port`](Self::udp_port).
     pub bind: Vec<String>,
+    /// The one UDP port of all viewers; 0 takes any that is free on every bound address.
+    pub udp_port: u16,
+    /// Whether the camera has a loudspeaker: without one, nobody may talk.
+    pub talk: bool,
+    /// What the encoders can do, and what viewers are moved between.
+    pub ladder: LadderConfig,
     /// How long viewers may take and be silent.
     pub patience: Patience,
-    /// The shortest time between two key frame requests to the encoder.
+    /// The shortest time between two key frame requests to the same encoder.
     pub key_frame_interval: Duration,
     /// How much video may wait for a slow viewer before it is dropped.
     pub max_delay: Duration,
@@ -41,6 +48,9 @@ impl HubConfig {
             grant_key,
             max_viewers: 16,
             bind: vec!["0.0.0.0:0".to_owned(), "[::]:0".to_owned()],
+            udp_port: 0,
+            talk: true,
+            ladder: LadderConfig::default(),
             patience: Patience::default(),
             key_frame_interval: Duration::from_millis(300),
             max_delay: Duration::from_millis(500),

@@ -1,37 +1,35 @@
-//! All viewers of one camera.
+//! All viewers of one camera, as the camera's owner sees them.
 
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use heron_peer::{AudioFrame, VideoFrame};
 use heron_protocol::SessionId;
-use heron_protocol::grant::{Grant, GrantError, GrantVerifier};
-use heron_protocol::messages::{EndReason, RtcDown, RtcUp};
-use parking_lot::{Mutex, RwLock};
-use tokio::sync::{Notify, mpsc, watch};
-use tokio::task::JoinHandle;
-use tokio::time::{sleep_until, timeout};
-use tracing::Instrument;
+use heron_protocol::grant::{Grant, GrantError, GrantVerifier, Right};
+use heron_protocol::messages::{EndReason, IcePolicy, IceServer, RtcDown, RtcUp};
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
 use crate::config::HubConfig;
+use crate::driver::{Command, Driver};
 use crate::event::Event;
-use crate::feedback::Feedback;
-use crate::keyframe::KeyFrameThrottle;
-use crate::media::{AudioFrame, AudioUnit, VideoFrame, VideoUnit};
-use crate::outlet::Outlet;
-use crate::queue::Offered;
-use crate::stats::{HubStats, ViewerStats};
+use crate::media::{AudioUnit, Picture, VideoUnit};
+use crate::opening::Open;
+use crate::registry::Registry;
+use crate::rights::Rights;
+use crate::stats::HubStats;
 use crate::trickle::{EarlyCandidates, SeqWindow};
-use crate::viewer::{Command, Opening, Viewer};
+use crate::viewer::{End, Opening};
 
-/// Messages that may wait for one viewer's task; a viewer that sends more, faster, loses them.
-const COMMANDS: usize = 64;
+/// Messages that may wait for the driver; more, faster, are lost.
+const COMMANDS: usize = 512;
 
 /// How long viewers may take to say good-bye when the service stops.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(3);
 
-/// The hub: verifies grants, keeps the viewers, and gives every frame to each of them. Cheap to clone.
+/// The hub: verifies grants, lets viewers in, and gives every frame to each of them. Cheap to clone.
 #[derive(Clone)]
 pub struct Hub {
     shared: Arc<Shared>,
@@ -41,87 +39,109 @@ struct Shared {
     config: Arc<HubConfig>,
     grants: Mutex<GrantVerifier>,
     early: Mutex<EarlyCandidates>,
-    viewers: RwLock<HashMap<SessionId, Slot>>,
-    count: watch::Sender<usize>,
-    key_frames: Arc<KeyFrames>,
-    key_frame_task: JoinHandle<()>,
-    events: mpsc::UnboundedSender<Event>,
-    opened: AtomicU64,
-    refused: AtomicU64,
+    registry: Arc<Registry>,
+    commands: mpsc::Sender<Command>,
 }
 
-/// What the hub keeps of a viewer.
-struct Slot {
-    commands: mpsc::Sender<Command>,
-    outlet: Arc<Outlet>,
-    feedback: Arc<Feedback>,
-    numbers: Mutex<SeqWindow>,
+/// The answer to a viewer that the camera's owner let in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalAnswer {
+    /// Names the session, for [`Hub::close`].
+    pub session: SessionId,
+    /// The SDP answer, with every candidate there will be.
+    pub sdp: String,
+}
+
+/// Why a local viewer is not let in.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The offer cannot be answered.
+    #[error("{0}")]
+    Offer(String),
+    /// So many viewers are there already.
+    #[error("the camera has {0} viewers already, and no more are allowed")]
+    Full(usize),
+    /// Something broke on our side.
+    #[error("{0}")]
+    Failed(String),
+    /// The hub is going down.
+    #[error("the camera's service stops")]
+    Stopped,
 }
 
 impl Hub {
     /// A hub without viewers, and the events it will ask its owner to act on. Must be called within a Tokio
-    /// runtime; viewers run as its tasks.
+    /// runtime: the hub's driver runs as a task of it, until the last clone is dropped.
     pub fn new(config: HubConfig) -> (Self, mpsc::UnboundedReceiver<Event>) {
         let (events, receiver) = mpsc::unbounded_channel();
-        let key_frames = Arc::new(KeyFrames::new(config.key_frame_interval));
+        let (commands, inbox) = mpsc::channel(COMMANDS);
+        let config = Arc::new(config);
+        let registry = Arc::new(Registry::new(events));
+        let driver = Driver::new(
+            Arc::clone(&config),
+            Arc::clone(&registry),
+            commands.downgrade(),
+        );
+        tokio::spawn(driver.run(inbox));
+        let grants = GrantVerifier::new(config.camera.clone(), config.grant_key.clone());
         let shared = Shared {
-            grants: Mutex::new(GrantVerifier::new(
-                config.camera.clone(),
-                config.grant_key.clone(),
-            )),
+            grants: Mutex::new(grants),
             early: Mutex::default(),
-            viewers: RwLock::default(),
-            count: watch::Sender::new(0),
-            key_frame_task: tokio::spawn(Arc::clone(&key_frames).run(events.clone())),
-            key_frames,
-            events,
-            opened: AtomicU64::new(0),
-            refused: AtomicU64::new(0),
-            config: Arc::new(config),
+            config,
+            registry,
+            commands,
         };
-        (
-            Self {
-                shared: Arc::new(shared),
-            },
-            receiver,
-        )
+        let hub = Self {
+            shared: Arc::new(shared),
+        };
+        (hub, receiver)
     }
 
-    /// Gives an encoded picture to every connected viewer. Never blocks; callable from any thread.
+    /// Gives an encoded picture to every connected viewer of its rung. Never blocks; callable from any thread.
     pub fn video(&self, unit: VideoUnit) {
-        let viewers = self.shared.viewers.read();
-        if !viewers.values().any(|viewer| viewer.outlet.is_open()) {
+        let registry = &self.shared.registry;
+        if registry.connected.load(Ordering::Relaxed) == 0 {
             return;
         }
-        let frame = Arc::new(VideoFrame::from(unit));
-        if frame.payloads.is_empty() {
+        let begin = Instant::now();
+        let VideoUnit {
+            rung,
+            data,
+            key,
+            captured_ns,
+        } = unit;
+        let frame = VideoFrame::h264(&data, key, captured_ns);
+        if frame.is_empty() {
             return;
         }
-        let offered = viewers
-            .values()
-            .map(|viewer| viewer.outlet.offer_video(&frame));
-        if offered
-            .filter(|offered| *offered == Offered::Overflowed)
-            .count()
-            > 0
-        {
-            self.shared.key_frames.want();
-        }
+        let handed = Instant::now();
+        registry
+            .stages
+            .packetise
+            .record(handed.saturating_duration_since(begin));
+        let picture = Arc::new(Picture {
+            rung,
+            frame,
+            handed,
+        });
+        registry.media.video(rung, picture, key);
     }
 
     /// Gives an encoded sound packet to every connected viewer. Never blocks; callable from any thread.
     pub fn audio(&self, unit: AudioUnit) {
-        if unit.data.is_empty() {
+        let registry = &self.shared.registry;
+        if unit.data.is_empty() || registry.connected.load(Ordering::Relaxed) == 0 {
             return;
         }
-        let frame = Arc::new(AudioFrame::from(unit));
-        for viewer in self.shared.viewers.read().values() {
-            viewer.outlet.offer_audio(&frame);
-        }
+        registry.media.audio(Arc::new(AudioFrame {
+            payload: unit.data,
+            captured_ns: unit.captured_ns,
+        }));
     }
 
     /// Handles a message of the control plane. `session` is the one its topic names.
     pub fn handle(&self, session: &SessionId, message: RtcDown) {
+        let registry = &self.shared.registry;
         match message {
             RtcDown::Open {
                 seq,
@@ -130,39 +150,37 @@ impl Hub {
                 ice_servers,
                 ice_policy,
             } => {
-                if self.is_new(session, seq).is_some() {
+                if registry.is_new(session, seq).is_some() {
                     tracing::debug!(session = session.short(), "the session is open already");
                     return;
                 }
                 let received = Instant::now();
-                match self.admit(session, &grant, &offer) {
-                    Ok(grant) => {
-                        let session = session.clone();
-                        self.open(
-                            seq,
-                            Opening {
-                                session,
-                                grant,
-                                offer,
-                                ice_servers,
-                                ice_policy,
-                                received,
-                            },
-                        );
-                    }
-                    Err((reason, detail)) => self.refuse(session, reason, detail),
+                let admitted = self.admit(session, &grant, &offer).and_then(|grant| {
+                    let relay_only = ice_policy == IcePolicy::Relay;
+                    self.open(
+                        session,
+                        seq,
+                        &grant,
+                        offer,
+                        ice_servers,
+                        relay_only,
+                        received,
+                    )
+                });
+                if let Err(end) = admitted {
+                    self.refuse(session, end);
                 }
             }
-            RtcDown::Candidates { seq, candidates } => match self.is_new(session, seq) {
-                Some(true) => self.command(session, Command::Candidates(candidates)),
+            RtcDown::Candidates { seq, candidates } => match registry.is_new(session, seq) {
+                Some(true) => self.command(Command::Candidates {
+                    session: session.clone(),
+                    candidates,
+                }),
                 Some(false) => {}
                 None => {
-                    if !self
-                        .shared
-                        .early
-                        .lock()
-                        .keep(session, seq, candidates, Instant::now())
-                    {
+                    let now = Instant::now();
+                    let kept = self.shared.early.lock().keep(session, seq, candidates, now);
+                    if !kept {
                         tracing::debug!(
                             session = session.short(),
                             "candidates of an unknown session dropped"
@@ -171,13 +189,21 @@ impl Hub {
                 }
             },
             RtcDown::Restart {
-                seq, grant, offer, ..
+                seq,
+                grant,
+                offer,
+                ice_servers,
             } => {
-                if self.is_new(session, seq) != Some(true) {
+                if registry.is_new(session, seq) != Some(true) {
                     return;
                 }
                 match self.verify_again(session, &grant, &offer) {
-                    Ok(grant) => self.command(session, Command::Restart { grant, offer }),
+                    Ok(grant) => self.command(Command::Restart {
+                        session: session.clone(),
+                        offer,
+                        granted: grant.offer_fingerprint,
+                        ice_servers,
+                    }),
                     // The running session goes on: whoever cannot sign a grant cannot end it either.
                     Err(error) => {
                         tracing::warn!(session = session.short(), %error, "restart refused");
@@ -186,106 +212,92 @@ impl Hub {
             }
             RtcDown::Close { seq, reason } => {
                 self.shared.early.lock().take(session);
-                if self.is_new(session, seq) == Some(true) {
-                    self.command(
-                        session,
-                        Command::Close {
-                            reason,
-                            detail: "closed by the control plane".to_owned(),
-                        },
-                    );
+                if registry.is_new(session, seq) == Some(true) {
+                    self.command(Command::Close {
+                        session: session.clone(),
+                        end: End::new(reason, "closed by the control plane"),
+                    });
                 }
             }
         }
     }
 
+    /// Lets a viewer in without a grant, on the owner's word (WHEP, draft-ietf-wish-whep). Nobody is told about it;
+    /// it counts as a viewer. The answer has all candidates in it.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`] when the offer cannot be answered, or there is no room.
+    pub async fn watch_locally(&self, offer: &str, rights: Rights) -> Result<LocalAnswer, Refusal> {
+        let session = SessionId::from_bits(rand::random());
+        let max = self.shared.config.max_viewers;
+        let stats = self
+            .shared
+            .registry
+            .enter(&session, SeqWindow::default(), true, max)
+            .ok_or(Refusal::Full(max))?;
+        let open = Open {
+            opening: Opening {
+                session: session.clone(),
+                rights,
+                local: true,
+                relay_only: false,
+                hosts: Vec::new(),
+                received: Instant::now(),
+                stats,
+            },
+            offer: offer.to_owned(),
+            granted: None,
+            ice_servers: Vec::new(),
+        };
+        let (answer, answered) = oneshot::channel();
+        let command = Command::Open {
+            open: Box::new(open),
+            answer: Some(answer),
+        };
+        if self.shared.commands.try_send(command).is_err() {
+            self.shared.registry.leave(&session);
+            return Err(Refusal::Stopped);
+        }
+        answered.await.unwrap_or(Err(Refusal::Stopped))
+    }
+
+    /// Ends a session that [`watch_locally`](Self::watch_locally) began. False when there is no such session.
+    pub fn close(&self, session: &SessionId) -> bool {
+        let local = self.shared.registry.is_local(session);
+        if local {
+            self.command(Command::Close {
+                session: session.clone(),
+                end: End::new(EndReason::ViewerClosed, "closed by the viewer"),
+            });
+        }
+        local
+    }
+
     /// Ends every session and waits, for a few seconds at most, until the viewers were told.
     pub async fn close_all(&self, reason: EndReason, detail: &str) {
-        let commands: Vec<_> = self
-            .shared
-            .viewers
-            .read()
-            .values()
-            .map(|viewer| viewer.commands.clone())
-            .collect();
-        for sender in commands {
-            let _ = timeout(
-                CLOSE_PATIENCE,
-                sender.send(Command::Close {
-                    reason,
-                    detail: detail.to_owned(),
-                }),
-            )
-            .await;
+        for session in self.shared.registry.sessions() {
+            let end = End::new(reason, detail);
+            let closing = self.shared.commands.send(Command::Close { session, end });
+            let _ = timeout(CLOSE_PATIENCE, closing).await;
         }
-        let mut count = self.shared.count.subscribe();
-        if timeout(CLOSE_PATIENCE, count.wait_for(|viewers| *viewers == 0))
-            .await
-            .is_err()
-        {
-            tracing::warn!(
-                viewers = *self.shared.count.borrow(),
-                "some sessions did not end in time"
-            );
+        let mut count = self.shared.registry.count();
+        let left = timeout(CLOSE_PATIENCE, count.wait_for(|viewers| *viewers == 0)).await;
+        if left.is_err() {
+            tracing::warn!("some sessions did not end in time");
         }
     }
 
     /// Figures for metrics.
     pub fn stats(&self) -> HubStats {
-        let viewers = self.shared.viewers.read();
-        let viewers = viewers.iter().map(|(session, viewer)| {
-            let (packets_sent, bytes_sent) = viewer.outlet.sent();
-            ViewerStats {
-                session: session.clone(),
-                connected: viewer.outlet.is_open(),
-                frames_sent: viewer.outlet.frames(),
-                frames_dropped: viewer.outlet.dropped(),
-                packets_sent,
-                bytes_sent,
-                key_frame_requests: viewer.feedback.reports().key_frame_requests,
-            }
-        });
-        HubStats {
-            viewers: viewers.collect(),
-            sessions_opened: self.shared.opened.load(Ordering::Relaxed),
-            sessions_refused: self.shared.refused.load(Ordering::Relaxed),
-            key_frames_wanted: self.shared.key_frames.asked.load(Ordering::Relaxed),
-        }
+        self.shared.registry.stats()
     }
 
-    /// Whether a message is the first with its number; `None` when the session is not open.
-    fn is_new(&self, session: &SessionId, seq: u32) -> Option<bool> {
-        Some(
-            self.shared
-                .viewers
-                .read()
-                .get(session)?
-                .numbers
-                .lock()
-                .is_new(seq),
-        )
-    }
-
-    fn admit(
-        &self,
-        session: &SessionId,
-        token: &str,
-        offer: &str,
-    ) -> Result<Grant, (EndReason, String)> {
-        let accepted = self
-            .shared
-            .grants
-            .lock()
-            .accept(token, session, offer, unix_now());
-        let grant = accepted.map_err(|error| (EndReason::GrantRefused, error.to_string()))?;
-        let max = self.shared.config.max_viewers;
-        if self.shared.viewers.read().len() >= max {
-            return Err((
-                EndReason::Limit,
-                format!("the camera has {max} viewers already, and no more are allowed"),
-            ));
-        }
-        Ok(grant)
+    fn admit(&self, session: &SessionId, token: &str, offer: &str) -> Result<Grant, End> {
+        let mut grants = self.shared.grants.lock();
+        grants
+            .accept(token, session, offer, unix_now())
+            .map_err(|error| End::new(EndReason::GrantRefused, error.to_string()))
     }
 
     /// A restart's grant is for a session that was opened already, so its second use is not a replay; a repeated
@@ -305,130 +317,87 @@ impl Hub {
         )
     }
 
-    fn refuse(&self, session: &SessionId, reason: EndReason, detail: String) {
+    fn refuse(&self, session: &SessionId, end: End) {
+        let End { reason, detail } = end;
         tracing::warn!(session = session.short(), camera = %self.shared.config.camera, ?reason, detail, "session refused");
-        self.shared.refused.fetch_add(1, Ordering::Relaxed);
+        let registry = &self.shared.registry;
+        registry.refused.fetch_add(1, Ordering::Relaxed);
         self.shared.early.lock().take(session);
-        let message = RtcUp::Closed {
-            seq: 0,
-            reason,
-            detail,
-            stats: None,
-        };
-        let _ = self.shared.events.send(Event::Send {
+        registry.tell(Event::Send {
             session: session.clone(),
-            message,
+            message: RtcUp::Closed {
+                seq: 0,
+                reason,
+                detail,
+                stats: None,
+            },
         });
     }
 
-    fn open(&self, seq: u32, opening: Opening) {
-        let session = opening.session.clone();
-        let span = tracing::info_span!("session", id = session.short(), camera = %self.shared.config.camera);
-        let key_frames = Arc::clone(&self.shared.key_frames);
-        let want_key_frame: Arc<dyn Fn() + Send + Sync> = Arc::new(move || key_frames.want());
-        let feedback = Arc::new(Feedback::new({
-            let want = Arc::clone(&want_key_frame);
-            Box::new(move || want())
-        }));
-        let allows = |right| opening.grant.allows(right);
-        let outlet = Arc::new(Outlet::new(
-            self.shared.config.max_delay,
-            allows(heron_protocol::grant::Right::View),
-            allows(heron_protocol::grant::Right::Listen),
-        ));
-        let (sender, commands) = mpsc::channel(COMMANDS);
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the parts of one message, taken apart by its only caller"
+    )]
+    fn open(
+        &self,
+        session: &SessionId,
+        seq: u32,
+        grant: &Grant,
+        offer: String,
+        ice_servers: Vec<IceServer>,
+        relay_only: bool,
+        received: Instant,
+    ) -> Result<(), End> {
         let mut numbers = SeqWindow::default();
         numbers.is_new(seq);
-        for (seq, candidates) in self.shared.early.lock().take(&session) {
-            if numbers.is_new(seq) {
-                // There is room: fewer are kept than the channel holds.
-                let _ = sender.try_send(Command::Candidates(candidates));
-            }
-        }
-        let slot = Slot {
-            commands: sender,
-            outlet: Arc::clone(&outlet),
-            feedback: Arc::clone(&feedback),
-            numbers: Mutex::new(numbers),
+        let early = self.shared.early.lock().take(session);
+        let early: Vec<_> = early
+            .into_iter()
+            .filter(|(seq, _)| numbers.is_new(*seq))
+            .collect();
+        let max = self.shared.config.max_viewers;
+        let entered = self.shared.registry.enter(session, numbers, false, max);
+        let stats =
+            entered.ok_or_else(|| End::new(EndReason::Limit, Refusal::Full(max).to_string()))?;
+        let opening = Opening {
+            session: session.clone(),
+            rights: Rights {
+                talk: self.shared.config.talk && grant.allows(Right::Talk),
+                ..Rights::from(grant)
+            },
+            local: false,
+            relay_only,
+            hosts: Vec::new(),
+            received,
+            stats,
         };
-        self.shared.viewers.write().insert(session.clone(), slot);
-        self.shared.opened.fetch_add(1, Ordering::Relaxed);
-        self.shared.count_changed();
-        let viewer = Viewer::new(
-            Arc::clone(&self.shared.config),
+        let open = Open {
             opening,
-            commands,
-            self.shared.events.clone(),
-            want_key_frame,
-            outlet,
-            feedback,
-        );
-        let shared = Arc::downgrade(&self.shared);
-        let task = async move {
-            Box::pin(viewer.run()).await;
-            if let Some(shared) = shared.upgrade() {
-                shared.viewers.write().remove(&session);
-                shared.count_changed();
-            }
+            offer,
+            granted: Some(grant.offer_fingerprint),
+            ice_servers,
         };
-        tokio::spawn(task.instrument(span));
-    }
-
-    fn command(&self, session: &SessionId, command: Command) {
-        if let Some(viewer) = self.shared.viewers.read().get(session)
-            && let Err(error) = viewer.commands.try_send(command)
-        {
-            tracing::warn!(session = session.short(), %error, "a message for a viewer is lost");
+        let open = Command::Open {
+            open: Box::new(open),
+            answer: None,
+        };
+        if self.shared.commands.try_send(open).is_err() {
+            self.shared.registry.leave(session);
+            let why = "the camera is too busy to let anybody in";
+            return Err(End::new(EndReason::Limit, why));
         }
-    }
-}
-
-impl Shared {
-    fn count_changed(&self) {
-        let viewers = self.viewers.read().len();
-        self.count.send_replace(viewers);
-        let _ = self.events.send(Event::Demand { viewers });
-    }
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        self.key_frame_task.abort();
-    }
-}
-
-/// The wishes of all viewers for key frames, and the task that passes them on in moderation.
-struct KeyFrames {
-    throttle: Mutex<KeyFrameThrottle>,
-    wanted: Notify,
-    asked: AtomicU64,
-}
-
-impl KeyFrames {
-    fn new(interval: Duration) -> Self {
-        Self {
-            throttle: Mutex::new(KeyFrameThrottle::new(interval)),
-            wanted: Notify::new(),
-            asked: AtomicU64::new(0),
+        for (_, candidates) in early {
+            self.command(Command::Candidates {
+                session: session.clone(),
+                candidates,
+            });
         }
+        Ok(())
     }
 
-    /// Called from the frame path and from inside the WebRTC stack: only leaves a note.
-    fn want(&self) {
-        self.wanted.notify_one();
-    }
-
-    async fn run(self: Arc<Self>, events: mpsc::UnboundedSender<Event>) {
-        loop {
-            self.wanted.notified().await;
-            let due = self.throttle.lock().want(Instant::now());
-            sleep_until(due.into()).await;
-            if self.throttle.lock().take(Instant::now().max(due)) {
-                self.asked.fetch_add(1, Ordering::Relaxed);
-                if events.send(Event::KeyFrameWanted).is_err() {
-                    return;
-                }
-            }
+    fn command(&self, command: Command) {
+        if let Err(error) = self.shared.commands.try_send(command) {
+            tracing::warn!(%error, "a message for a viewer is lost");
         }
     }
 }

@@ -1,33 +1,37 @@
-//! WebRTC sessions of a camera: one encode, many viewers.
+//! WebRTC sessions of a camera: one encode, many viewers, one UDP port.
 //!
 //! # Place
 //!
 //! Between the encoders and the network. This crate knows neither MQTT nor cameras: the camera's binary hands it
-//! encoded media and the control plane's messages, and acts on the [`Event`]s that come back.
+//! encoded media and the control plane's messages, and acts on the [`Event`]s that come back. How a connection
+//! works is `heron-peer`'s, how fast to send and what to encode is `heron-congestion`'s; both are pure.
 //!
 //! # Flow
 //!
 //! ```text
 //! RtcDown ──► Hub ── grant verified? ──no──► RtcUp::Closed
-//!              │ yes
-//!              ▼
-//!            Viewer (a task each): answer + proof, candidates, phases, stats, reaping ──► Event::Send(RtcUp)
-//!
-//! VideoUnit ─► packetise once ─► Outlet of each viewer ─► Pump: headers ─► Tap ─► SRTP, UDP
-//! AudioUnit ─►                   bounded, drops to IDR    (a task each)     ▲
-//!                                                                           │ RTCP: PLI, NACK, reports
-//! Event::KeyFrameWanted ◄──────── throttle ◄───────────────────── Feedback ─┘
+//!              │ yes: a command                                   ┌──► Event::Send(RtcUp)
+//!              ▼                                                  │
+//!            Driver (one task): Viewer = Peer + Outlet + Estimator, for each viewer
+//!              ▲      │                   ▲                        │ estimates, PLI
+//! VideoUnit ─► packetise once ─► Handover │ Demux                  ▼
+//! AudioUnit ─►        │                   │                    Adaptation ─► Event::Targets, KeyFrameWanted
+//!                     ▼                   │
+//!                   Ports: one UDP port, GSO and recvmmsg
 //! ```
 //!
-//! - **Nothing before the grant.** An `Open` costs a signature check; only then memory, sockets and tasks.
+//! - **Nothing before the grant.** An `Open` costs a signature check; only then memory is taken.
 //! - **One encode for all.** A frame is packetised once (RFC 6184, RFC 7587); viewers share the bytes and add
-//!   headers. The frame path never waits: every viewer has a bounded queue, and one that overflows is emptied up
-//!   to the next key frame. A slow viewer delays nobody.
-//! - **Fast start.** The answer does not wait for candidates, the device starts DTLS, the encoder is warm by
-//!   [`Event::Demand`] before ICE is done, and the key frame is asked for in the moment DTLS is up, never before.
-//! - **One time line.** RTP timestamps are capture times; sender reports and `abs-capture-time` tie them to NTP.
-//! - **The `webrtc` crate** is used here and nowhere else in Heron: `connection`, `tracks`, `runtime`, `tap`,
-//!   `outlet` and `feedback` are the only modules that drive it. Everything else is pure, with the time passed in.
+//!   headers and encryption. The frame path never waits: what the driver cannot take in time is dropped up to the
+//!   next key frame. Nothing is allocated for a packet.
+//! - **Encode once and adapt.** Every viewer's feedback becomes an estimate, all estimates become two rungs and
+//!   their targets; a slow viewer is moved to the small rung, or to sound only, and drags nobody along.
+//! - **Fast start.** The answer has the interfaces' candidates in it, the device starts DTLS, the encoder is warm by
+//!   [`Event::Targets`] before ICE is done, and the key frame is asked for in the moment DTLS is up, never before.
+//! - **One port.** Datagrams find their viewer by ICE user name, transaction or address (see `demux`). Relayed
+//!   addresses of ours are the exception: a TURN server wants a socket for each.
+//! - **Calls.** The data channel `control` carries JSON-RPC 2.0. `stats`, `report`, `talk.begin` and `talk.end` are
+//!   answered here, everything else is the owner's ([`Event::Control`]).
 //!
 //! # On failure
 //!
@@ -38,62 +42,81 @@
 //!
 //! ```no_run
 //! use heron_protocol::{SessionId, SigningKey, VerifyingKey, messages::RtcDown};
-//! use heron_session::{Event, Hub, HubConfig, VideoUnit};
+//! use heron_session::{ControlError, Event, Hub, HubConfig, VideoUnit};
 //!
 //! # async fn example(key: SigningKey, grant_key: VerifyingKey, message: (SessionId, RtcDown), unit: VideoUnit)
 //! # -> Result<(), Box<dyn std::error::Error>> {
 //! let (hub, mut events) = Hub::new(HubConfig::new("front-door-01".parse()?, key, grant_key));
 //! hub.handle(&message.0, message.1); // from MQTT
-//! hub.video(unit); // from the encoder's thread
+//! hub.video(unit); // from an encoder's thread
 //! while let Some(event) = events.recv().await {
 //!     match event {
 //!         Event::Send { session, message } => { /* publish on up/rtc/{session} */ }
-//!         Event::KeyFrameWanted => { /* encoder.request_key_frame() */ }
-//!         Event::Demand { viewers } => { /* encoder.set_active(viewers > 0) */ }
+//!         Event::KeyFrameWanted { rung } => { /* encoder.request_key_frame(rung) */ }
+//!         Event::Targets(targets) => { /* encoder.set_target(rung, target), for each rung */ }
+//!         Event::Demand { viewers } => { /* microphone.set_active(viewers > 0) */ }
+//!         Event::Talk(event) => { /* to the loudspeaker */ }
+//!         Event::Control { request, reply } => reply.error(ControlError::unknown_method(&request.method)),
 //!     }
 //! }
 //! # Ok(())
 //! # }
 //! ```
 
-mod clock;
+mod adaptation;
+mod allocation;
+mod call;
 mod config;
-mod connection;
+mod control;
+mod demux;
+mod dispatch;
+mod driver;
 mod event;
-mod feedback;
+mod gathering;
+mod handover;
 mod hub;
-mod ice;
+mod interfaces;
 mod keyframe;
 mod liveness;
 mod media;
-mod nomination;
-mod offer;
+mod opening;
 mod outlet;
-mod packetise;
-mod queue;
-mod runtime;
+mod ports;
+mod record;
+mod registry;
+mod rights;
+mod servers;
+mod socket;
 mod stats;
-mod stream;
-mod tap;
-mod tracks;
+mod talk;
 mod trickle;
 mod viewer;
 
-pub use clock::monotonic_ns;
 pub use config::HubConfig;
-pub use event::Event;
-pub use hub::Hub;
+pub use control::ControlError;
+pub use event::{ControlReply, ControlRequest, Event};
+pub use heron_congestion::{LadderConfig, Rung, RungConfig, RungTarget};
+pub use hub::{Hub, LocalAnswer, Refusal};
 pub use liveness::Patience;
-pub use media::{AudioUnit, VideoUnit};
+pub use media::{AudioUnit, VideoUnit, monotonic_ns};
+pub use rights::Rights;
 pub use stats::{HubStats, ViewerStats};
+pub use talk::TalkEvent;
 
 /// Ways in for the fuzz targets of `tests/fuzz`, which see only what is public.
 #[cfg(fuzzing)]
 pub mod fuzzing {
-    /// Reads an SDP offer, and writes it for the stack.
-    pub fn offer(sdp: &str) {
-        if let Ok(offer) = crate::offer::Offer::read(sdp, true, true) {
-            offer.restrict(sdp);
-        }
+    /// Reads a message of the control channel.
+    pub fn control(message: &[u8]) {
+        let _ = crate::control::Calls::default().receive(message);
+    }
+
+    /// Sorts a datagram.
+    pub fn demux(datagram: &[u8]) {
+        let mut demux = crate::demux::Demux::default();
+        demux.expect("abcd", 1);
+        let from = std::net::SocketAddr::from(([192, 0, 2, 1], 5000));
+        demux.sent(1, from, datagram);
+        let _ = demux.viewer(from, datagram);
     }
 }

@@ -1,12 +1,20 @@
 //! What comes in from the encoders, and the packetised form that all viewers share.
 
-use bytes::Bytes;
+use std::sync::Arc;
+use std::time::Instant;
 
-use crate::packetise::{MAX_PAYLOAD, packetise_h264};
+use bytes::Bytes;
+use heron_congestion::Rung;
+use heron_peer::{AudioFrame, VideoFrame};
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::handover::{Handover, Waiting};
 
 /// An encoded access unit.
 #[derive(Debug, Clone)]
 pub struct VideoUnit {
+    /// Which encoding it is of.
+    pub rung: Rung,
     /// H.264 in Annex-B form; a key frame carries its parameter sets.
     pub data: Bytes,
     /// Whether a decoder can start here (IDR).
@@ -24,41 +32,27 @@ pub struct AudioUnit {
     pub captured_ns: u64,
 }
 
-/// An access unit as RTP payloads.
+/// A packetised picture on its way to viewers.
 #[derive(Debug)]
-pub struct VideoFrame {
-    /// The payloads in sending order; the last one ends the access unit.
-    pub payloads: Vec<Bytes>,
-    /// Whether a decoder can start here.
-    pub key: bool,
-    /// When it was captured.
-    pub captured_ns: u64,
+pub struct Picture {
+    /// Which encoding it is of.
+    pub rung: Rung,
+    /// Its payloads.
+    pub frame: VideoFrame,
+    /// When it was handed over.
+    pub handed: Instant,
 }
 
-/// A sound packet as RTP payload.
-#[derive(Debug)]
-pub struct AudioFrame {
-    /// The payload.
-    pub payload: Bytes,
-    /// When it was captured.
-    pub captured_ns: u64,
-}
+/// Media from the encoders to the driver.
+pub type MediaHandover = Handover<Arc<Picture>, Arc<AudioFrame>>;
 
-impl From<VideoUnit> for VideoFrame {
-    fn from(unit: VideoUnit) -> Self {
-        Self {
-            payloads: packetise_h264(&unit.data, MAX_PAYLOAD),
-            key: unit.key,
-            captured_ns: unit.captured_ns,
-        }
-    }
-}
+/// Media that the driver took.
+pub type MediaWaiting = Waiting<Arc<Picture>, Arc<AudioFrame>>;
 
-impl From<AudioUnit> for AudioFrame {
-    fn from(unit: AudioUnit) -> Self {
-        Self {
-            payload: unit.data,
-            captured_ns: unit.captured_ns,
-        }
-    }
+/// Now on the clock of capture timestamps (`CLOCK_MONOTONIC`), in nanoseconds.
+pub fn monotonic_ns() -> u64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    let seconds = u64::try_from(now.tv_sec).unwrap_or_default();
+    let nanos = u64::try_from(now.tv_nsec).unwrap_or_default();
+    seconds.saturating_mul(1_000_000_000).saturating_add(nanos)
 }

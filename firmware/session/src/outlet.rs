@@ -1,251 +1,336 @@
-//! The way of frames to one viewer: a bounded queue filled by the frame path, emptied by a task of its own.
+//! The way of media to one viewer: what waits, and when it may leave; pure, the caller has clock and socket.
+//!
+//! Pictures of one rung go out at the pacer's speed. Another rung takes over at its next key frame. A viewer that
+//! its pacer does not get rid of in time loses the pictures that wait, and everything up to the next key frame,
+//! because a decoder can use nothing before it: latency stays bounded for days, and nobody else notices.
+//!
+//! ```text
+//!               offered: key frame of the wanted rung
+//!   ┌──────────┐ ────────────────────────────────────► ┌─────────┐
+//!   │ needs key│                                       │ sending │ ◄─┐ key frame of another wanted rung
+//!   └──────────┘ ◄──────────────────────────────────── └─────────┘ ──┘
+//!     ▲      overflow, blocked socket, sound only
+//!     └ start
+//! ```
 
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
-use rtc::rtcp;
-use rtc::rtcp::source_description::{
-    SdesType, SourceDescription, SourceDescriptionChunk, SourceDescriptionItem,
-};
-use rtc::rtp;
-use tokio::sync::Notify;
-use tokio::time::{MissedTickBehavior, interval, timeout};
-use webrtc::error::Error;
-use webrtc::media_stream::track_local::TrackLocal;
+use heron_congestion::{Class, Estimator, Pacer, PacerConfig, Probe, Rung, Sent as Left, When};
+use heron_peer::{AudioFrame, Batch, Peer};
 
-use crate::clock::{MediaClock, monotonic_ns};
-use crate::feedback::Feedback;
-use crate::media::{AudioFrame, VideoFrame};
-use crate::queue::{FrameQueue, Offered, Unit};
-use crate::tap::Outbox;
-use crate::tracks::Outgoing;
+use crate::media::Picture;
 
-/// The canonical name of the camera's streams: the same for both, so they are played in step (RFC 8834 section 4.9).
-const CNAME: &[u8] = b"heron";
+/// More pictures than this never wait.
+const MAX_PICTURES: usize = 64;
 
-/// Sender reports: early enough for the first seconds' lip sync, seldom enough to cost nothing.
-const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+/// Half a second of 20 ms packets.
+const MAX_SOUNDS: usize = 25;
 
-/// The stack takes a packet within microseconds; if it has not by then, it will not.
-const STACK_PATIENCE: Duration = Duration::from_secs(2);
+/// What a payload grows by on its way: RTP header and extensions, SRTP tag, UDP and IP headers.
+const OVERHEAD: usize = 12 + 24 + 16 + 8 + 20;
 
-/// The shared end: the frame path offers, figures are read.
+/// UDP and IP headers, which the path carries too.
+const DATAGRAM_OVERHEAD: usize = 8 + 20;
+
+/// A padding packet is at most this long: one byte tells the length of padding (RFC 3550 section 5.1).
+const PADDING: usize = 255;
+
+/// What became of a picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Offered {
+    /// It will be sent.
+    Queued,
+    /// It is of no use to this viewer now.
+    Skipped,
+    /// The viewer is too slow: what waited is gone, and a key frame is needed.
+    Overflowed,
+}
+
+/// What left in one go.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Pumped {
+    /// When to come back; `None` when nothing waits.
+    pub again: Option<Instant>,
+    /// Whole pictures whose last packet is in the batch.
+    pub pictures: u64,
+    /// Whether a picture's first packet is in the batch.
+    pub began: bool,
+}
+
+/// The sending side of one viewer.
 #[derive(Debug)]
 pub struct Outlet {
-    queue: Mutex<FrameQueue>,
-    filled: Notify,
-    open: AtomicBool,
-    frames: AtomicU64,
-    packets: AtomicU64,
-    bytes: AtomicU64,
-    first_packet: Mutex<Option<Instant>>,
+    pacer: Pacer,
+    pictures: VecDeque<Waiting>,
+    sounds: VecDeque<Arc<AudioFrame>>,
+    /// The rung that is being sent.
+    rung: Option<Rung>,
+    /// The rung that is to be sent.
+    wanted: Option<Rung>,
+    needs_key: bool,
+    max_delay: Duration,
+    /// Repair bytes that the pacer knows of.
+    repairs: usize,
+    dropped: u64,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    picture: Arc<Picture>,
+    /// Its first payload that has not left.
+    next: usize,
 }
 
 impl Outlet {
-    /// A closed outlet.
-    pub fn new(max_delay: Duration, video: bool, audio: bool) -> Self {
-        let max_delay_ns = u64::try_from(max_delay.as_nanos()).unwrap_or(u64::MAX);
-        Self {
-            queue: Mutex::new(FrameQueue::new(max_delay_ns, video, audio)),
-            filled: Notify::new(),
-            open: AtomicBool::new(false),
-            frames: AtomicU64::new(0),
-            packets: AtomicU64::new(0),
-            bytes: AtomicU64::new(0),
-            first_packet: Mutex::new(None),
-        }
-    }
-
-    /// Frames are taken from now on.
-    pub fn open(&self) {
-        self.open.store(true, Ordering::Release);
-    }
-
-    /// Whether frames are taken.
-    pub fn is_open(&self) -> bool {
-        self.open.load(Ordering::Acquire)
-    }
-
-    /// Offers a frame; never waits.
-    pub fn offer_video(&self, frame: &Arc<VideoFrame>) -> Offered {
-        if !self.is_open() {
-            return Offered::Skipped;
-        }
-        let offered = self.queue.lock().offer_video(frame);
-        if offered == Offered::Queued {
-            self.filled.notify_one();
-        }
-        offered
-    }
-
-    /// Offers a sound packet; never waits.
-    pub fn offer_audio(&self, frame: &Arc<AudioFrame>) {
-        if self.is_open() {
-            self.queue.lock().offer_audio(frame);
-            self.filled.notify_one();
-        }
-    }
-
-    /// Video frames sent.
-    pub fn frames(&self) -> u64 {
-        self.frames.load(Ordering::Relaxed)
-    }
-
-    /// Packets and payload bytes sent.
-    pub fn sent(&self) -> (u64, u64) {
-        (
-            self.packets.load(Ordering::Relaxed),
-            self.bytes.load(Ordering::Relaxed),
-        )
-    }
-
-    /// Video frames that this viewer missed.
-    pub fn dropped(&self) -> u64 {
-        self.queue.lock().dropped()
-    }
-
-    /// When the first packet of video left.
-    pub fn first_packet(&self) -> Option<Instant> {
-        *self.first_packet.lock()
-    }
-
-    fn count(&self, unit: &Unit, packets: usize, bytes: usize) {
-        self.packets.fetch_add(packets as u64, Ordering::Relaxed);
-        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
-        if matches!(unit, Unit::Video(_)) {
-            self.frames.fetch_add(1, Ordering::Relaxed);
-            self.first_packet.lock().get_or_insert_with(Instant::now);
-        }
-    }
-}
-
-/// The emptying end.
-pub struct Pump {
-    outlet: Arc<Outlet>,
-    outbox: Arc<Outbox>,
-    feedback: Arc<Feedback>,
-    clock: MediaClock,
-    video: Option<Outgoing>,
-    audio: Option<Outgoing>,
-}
-
-impl Pump {
-    /// Takes frames from `outlet` to the connection's tracks.
-    pub fn new(
-        outlet: Arc<Outlet>,
-        outbox: Arc<Outbox>,
-        feedback: Arc<Feedback>,
-        video: Option<Outgoing>,
-        audio: Option<Outgoing>,
-    ) -> Self {
-        Self {
-            outlet,
-            outbox,
-            feedback,
-            clock: MediaClock::anchored_now(),
-            video,
-            audio,
-        }
-    }
-
-    /// Sends until the connection is closed.
-    pub async fn run(mut self) {
-        let mut reports = interval(REPORT_INTERVAL);
-        reports.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            let sent = tokio::select! {
-                () = self.outlet.filled.notified() => self.drain(&mut reports).await,
-                _ = reports.tick() => self.report().await,
-            };
-            if let Err(error) = sent {
-                tracing::debug!(%error, "sending ended");
-                return;
-            }
-        }
-    }
-
-    async fn drain(&mut self, reports: &mut tokio::time::Interval) -> Result<(), Error> {
-        loop {
-            let Some(unit) = self.outlet.queue.lock().pop() else {
-                return Ok(());
-            };
-            let first = self.outlet.sent().0 == 0;
-            self.send(&unit).await?;
-            if first {
-                // The viewer can tell capture times from the first frame on.
-                self.report().await?;
-                reports.reset();
-            }
-        }
-    }
-
-    async fn send(&mut self, unit: &Unit) -> Result<(), Error> {
-        let (outgoing, packets) = match unit {
-            Unit::Video(frame) => {
-                let Some(outgoing) = &mut self.video else {
-                    return Ok(());
-                };
-                let packets = outgoing.stream.video(frame, &self.clock);
-                (outgoing, packets)
-            }
-            Unit::Audio(frame) => {
-                let Some(outgoing) = &mut self.audio else {
-                    return Ok(());
-                };
-                let packet = outgoing.stream.audio(frame, &self.clock);
-                (outgoing, vec![packet])
-            }
+    /// An outlet for pictures of `wanted`, from a key frame on. `max_delay`: how much may wait, by hand-over time.
+    pub fn new(wanted: Option<Rung>, max_delay: Duration, target_bps: u32, now: Instant) -> Self {
+        let config = PacerConfig {
+            target_bps,
+            ..PacerConfig::default()
         };
-        let (count, bytes) = (
-            packets.len(),
-            packets.iter().map(|packet| packet.payload.len()).sum(),
-        );
-        hand_over(&self.outbox, outgoing, packets).await?;
-        self.outlet.count(unit, count, bytes);
-        Ok(())
-    }
-
-    /// Sender reports for the streams that have begun.
-    async fn report(&mut self) -> Result<(), Error> {
-        let now_ns = monotonic_ns();
-        for outgoing in [&self.video, &self.audio].into_iter().flatten() {
-            if outgoing.stream.sent().packets == 0 {
-                continue;
-            }
-            let report = outgoing.stream.report(now_ns, &self.clock);
-            self.feedback
-                .report_sent(self.clock.ntp_middle(now_ns), Instant::now());
-            let name = SourceDescription {
-                chunks: vec![SourceDescriptionChunk {
-                    source: outgoing.stream.ssrc(),
-                    items: vec![SourceDescriptionItem {
-                        sdes_type: SdesType::SdesCname,
-                        text: CNAME.to_vec().into(),
-                    }],
-                }],
-            };
-            let compound: Vec<Box<dyn rtcp::Packet>> = vec![Box::new(report), Box::new(name)];
-            outgoing.track.write_rtcp(compound).await?;
+        Self {
+            pacer: Pacer::new(config, now),
+            pictures: VecDeque::new(),
+            sounds: VecDeque::new(),
+            rung: None,
+            wanted,
+            needs_key: true,
+            max_delay,
+            repairs: 0,
+            dropped: 0,
         }
-        Ok(())
     }
-}
 
-/// Gives the stack a frame and waits until it was taken; what comes meanwhile waits in the bounded queue.
-async fn hand_over(
-    outbox: &Outbox,
-    outgoing: &Outgoing,
-    mut packets: Vec<rtp::Packet>,
-) -> Result<(), Error> {
-    let Some(last) = packets.pop() else {
-        return Ok(());
-    };
-    outbox.fill(packets);
-    outgoing.track.write_rtp(last).await?;
-    if timeout(STACK_PATIENCE, outbox.taken()).await.is_err() {
-        return Err(Error::Other("the stack does not take packets".to_owned()));
+    /// The rung on its way, if any.
+    pub fn rung(&self) -> Option<Rung> {
+        self.rung
     }
-    Ok(())
+
+    /// The rung whose key frames help: the wanted one.
+    pub fn wanted(&self) -> Option<Rung> {
+        self.wanted
+    }
+
+    /// Whether only a key frame helps.
+    pub fn needs_key(&self) -> bool {
+        self.wanted.is_some() && (self.needs_key || self.rung != self.wanted)
+    }
+
+    /// Pictures that the viewer missed because it or its path was too slow, or because it could not begin there.
+    pub fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// Another rung is to be sent from its next key frame on, or none.
+    pub fn want(&mut self, rung: Option<Rung>) {
+        self.wanted = rung;
+        if rung.is_none() {
+            self.restart();
+        }
+    }
+
+    /// The estimate changed, bits/s.
+    pub fn set_target(&mut self, bps: u32, now: Instant) {
+        self.pacer.set_target(bps, now);
+    }
+
+    /// Sends a probe.
+    pub fn probe(&mut self, probe: Probe, now: Instant) {
+        self.pacer.probe(probe, now);
+    }
+
+    /// Offers a picture of any rung.
+    pub fn offer(&mut self, picture: &Arc<Picture>, now: Instant) -> Offered {
+        let frame = &picture.frame;
+        if self.wanted == Some(picture.rung) && frame.key && self.needs_key() {
+            // What the viewer still has coming of the other rung is older than this.
+            self.drop_pictures(false);
+            self.rung = self.wanted;
+            self.needs_key = false;
+        } else if self.rung != Some(picture.rung) || self.needs_key {
+            if self.needs_key && self.wanted == Some(picture.rung) {
+                self.dropped += 1;
+            }
+            return Offered::Skipped;
+        } else if self.is_late(picture) {
+            self.drop_pictures(false);
+            if !frame.key {
+                self.dropped += 1;
+                self.needs_key = true;
+                return Offered::Overflowed;
+            }
+        }
+        for payload in &frame.payloads {
+            self.pacer
+                .queued(Class::Video, payload.len() + OVERHEAD, now);
+        }
+        self.pictures.push_back(Waiting {
+            picture: Arc::clone(picture),
+            next: 0,
+        });
+        Offered::Queued
+    }
+
+    /// Offers sound; the oldest gives way when too much waits.
+    pub fn offer_sound(&mut self, sound: &Arc<AudioFrame>, now: Instant) {
+        if self.sounds.len() >= MAX_SOUNDS
+            && let Some(oldest) = self.sounds.pop_front()
+        {
+            self.pacer
+                .dropped(Class::Audio, oldest.payload.len() + OVERHEAD);
+        }
+        self.pacer
+            .queued(Class::Audio, sound.payload.len() + OVERHEAD, now);
+        self.sounds.push_back(Arc::clone(sound));
+    }
+
+    /// The socket has no room: pictures that wait are given up.
+    pub fn blocked(&mut self) {
+        self.drop_pictures(true);
+        self.needs_key = true;
+    }
+
+    /// Writes what may leave now into `batch`, and tells `estimator`. `finished` learns of every picture whose
+    /// last packet left.
+    pub fn pump(
+        &mut self,
+        peer: &mut Peer,
+        estimator: &mut Estimator,
+        batch: &mut Batch,
+        now: Instant,
+        mut finished: impl FnMut(&Picture),
+    ) -> Pumped {
+        let mut pumped = Pumped::default();
+        let asked = peer.repair_bytes();
+        if asked > self.repairs {
+            self.pacer
+                .queued(Class::Retransmission, asked - self.repairs, now);
+        } else {
+            self.pacer
+                .dropped(Class::Retransmission, self.repairs - asked);
+        }
+        self.repairs = asked;
+        loop {
+            let (class, probe) = match self.pacer.next(now) {
+                When::Now { class, probe } => (class, probe),
+                When::At(at) => {
+                    pumped.again = Some(at);
+                    return pumped;
+                }
+                When::Idle => return pumped,
+            };
+            let before = batch.packets().len();
+            match class {
+                Class::Audio => self.write_sound(peer, batch, now),
+                Class::Retransmission => self.write_repair(peer, batch, now),
+                Class::Video => self.write_payload(peer, batch, now, &mut pumped, &mut finished),
+                Class::Padding => self.write_padding(peer, batch, now),
+            }
+            for packet in batch.packets().iter().skip(before) {
+                if let Some(seq) = packet.transport_seq {
+                    estimator.sent(Left {
+                        seq,
+                        size: packet.len + DATAGRAM_OVERHEAD,
+                        at: now,
+                        probe,
+                    });
+                }
+            }
+        }
+    }
+
+    fn write_sound(&mut self, peer: &mut Peer, batch: &mut Batch, now: Instant) {
+        match self.sounds.pop_front() {
+            Some(sound) => {
+                peer.write_audio(&sound, batch, now);
+                self.pacer
+                    .sent(Class::Audio, sound.payload.len() + OVERHEAD, now);
+            }
+            None => self.pacer.dropped(Class::Audio, usize::MAX),
+        }
+    }
+
+    fn write_repair(&mut self, peer: &mut Peer, batch: &mut Batch, now: Instant) {
+        let written = peer.write_repairs(1, batch, now);
+        let left = peer.repair_bytes();
+        if written == 0 {
+            self.pacer.dropped(Class::Retransmission, usize::MAX);
+        } else {
+            self.pacer.sent(
+                Class::Retransmission,
+                self.repairs.saturating_sub(left),
+                now,
+            );
+        }
+        self.repairs = if written == 0 { 0 } else { left };
+    }
+
+    fn write_payload(
+        &mut self,
+        peer: &mut Peer,
+        batch: &mut Batch,
+        now: Instant,
+        pumped: &mut Pumped,
+        finished: &mut impl FnMut(&Picture),
+    ) {
+        let Some(waiting) = self.pictures.front_mut() else {
+            self.pacer.dropped(Class::Video, usize::MAX);
+            return;
+        };
+        let frame = &waiting.picture.frame;
+        let at = waiting.next;
+        peer.write_video(frame, at..at + 1, batch, now);
+        pumped.began |= at == 0;
+        let bytes = frame.payloads.get(at).map_or(0, bytes::Bytes::len);
+        waiting.next += 1;
+        if waiting.next >= frame.payloads.len() {
+            finished(&waiting.picture);
+            pumped.pictures += 1;
+            self.pictures.pop_front();
+        }
+        self.pacer.sent(Class::Video, bytes + OVERHEAD, now);
+    }
+
+    fn write_padding(&mut self, peer: &mut Peer, batch: &mut Batch, now: Instant) {
+        let before = batch.len();
+        if peer.write_padding(PADDING, batch, now) == 0 {
+            self.pacer.end_probe();
+        } else {
+            self.pacer.sent(
+                Class::Padding,
+                batch.len() - before + DATAGRAM_OVERHEAD,
+                now,
+            );
+        }
+    }
+
+    fn is_late(&self, picture: &Picture) -> bool {
+        let too_long = self.pictures.front().is_some_and(|oldest| {
+            picture
+                .handed
+                .saturating_duration_since(oldest.picture.handed)
+                > self.max_delay
+        });
+        too_long || self.pictures.len() >= MAX_PICTURES
+    }
+
+    fn restart(&mut self) {
+        self.drop_pictures(true);
+        self.rung = None;
+        self.needs_key = true;
+    }
+
+    /// Drops what waits; a picture that has begun to leave is finished unless `all`.
+    fn drop_pictures(&mut self, all: bool) {
+        let begun = self.pictures.front().is_some_and(|first| first.next > 0);
+        let keep = usize::from(begun && !all);
+        for waiting in self.pictures.drain(keep.min(self.pictures.len())..) {
+            let rest = waiting.picture.frame.payloads.iter().skip(waiting.next);
+            let bytes = rest.map(|payload| payload.len() + OVERHEAD).sum();
+            self.pacer.dropped(Class::Video, bytes);
+            self.dropped += 1;
+        }
+    }
 }

@@ -1,79 +1,50 @@
-//! One viewer's session, from an accepted grant to the last message.
+//! One viewer's session, from its answer to the last message; pure, the driver has the clock and the sockets.
+//!
+//! ```text
+//!             Connected                       close, silence, DTLS goodbye, no path
+//! answered ─────────────► watching ──────────────────────────────────────────────────► ended
+//!     └──────────────────────────────────────────────────────────────────────────────────▲
+//! ```
 
+use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use heron_protocol::grant::{Grant, Right};
-use heron_protocol::messages::{
-    Candidate, DevicePhases, EndReason, IcePolicy, IceServer, Path, RtcUp, SessionStats,
+use heron_congestion::{Arrival, Estimator, EstimatorConfig, Level, Rung};
+use heron_peer::{
+    AudioFrame, Batch as Packets, CloseReason, IceState, LocalCandidate, Peer, PeerEvent, Sound,
 };
-use heron_protocol::proof::Proof;
-use heron_protocol::{Fingerprint, SessionId};
-use rtc::peer_connection::state::{RTCIceConnectionState, RTCPeerConnectionState};
-use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
-use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
+use heron_protocol::SessionId;
+use heron_protocol::messages::{Candidate, EndReason, RtcUp};
+use parking_lot::Mutex;
 
 use crate::config::HubConfig;
-use crate::connection::{Connection, PeerEvent, Setup};
-use crate::event::Event;
-use crate::feedback::Feedback;
+use crate::control::{Call, Calls};
+use crate::gathering::Gathering;
 use crate::liveness::{Liveness, Lost};
-use crate::offer::Offer;
-use crate::outlet::{Outlet, Pump};
-use crate::trickle::{Batch, is_usable};
+use crate::media::Picture;
+use crate::outlet::{Offered, Outlet, Pumped};
+use crate::record::Record;
+use crate::rights::Rights;
+use crate::stats::ViewerStats;
+use crate::trickle::Batch;
 
 /// How often a viewer is checked upon.
 const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
-/// The stack must answer an offer and close within this.
-const STACK_PATIENCE: Duration = Duration::from_secs(5);
-
-/// A message for a session, checked and without duplicates.
-#[derive(Debug)]
-pub enum Command {
-    /// Candidates of the viewer.
-    Candidates(Vec<Candidate>),
-    /// A new offer under a verified grant.
-    Restart {
-        /// The grant that allows it.
-        grant: Grant,
-        /// The offer.
-        offer: String,
-    },
-    /// Time to go.
-    Close {
-        /// Why.
-        reason: EndReason,
-        /// One sentence for a person.
-        detail: String,
-    },
-}
-
-/// What a session begins with.
-pub struct Opening {
-    /// Its id.
-    pub session: SessionId,
-    /// What was granted.
-    pub grant: Grant,
-    /// The viewer's offer.
-    pub offer: String,
-    /// Servers of this end.
-    pub ice_servers: Vec<IceServer>,
-    /// Which candidates may be used.
-    pub ice_policy: IcePolicy,
-    /// When `Open` came in.
-    pub received: Instant,
-}
-
 /// The end of a session.
-struct End {
-    reason: EndReason,
-    detail: String,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct End {
+    /// Why.
+    pub reason: EndReason,
+    /// One sentence for a person.
+    pub detail: String,
 }
 
 impl End {
-    fn new(reason: EndReason, detail: impl Into<String>) -> Self {
+    /// An end with its reason.
+    pub fn new(reason: EndReason, detail: impl Into<String>) -> Self {
         Self {
             reason,
             detail: detail.into(),
@@ -81,314 +52,436 @@ impl End {
     }
 }
 
-/// A session that runs as a task of its own.
+/// What a viewer wants of the others.
+#[derive(Debug)]
+pub enum Wanted {
+    /// A message to the control plane.
+    Tell(RtcUp),
+    /// A key frame of a rung.
+    KeyFrame(Rung),
+    /// The estimate changed, bits/s.
+    Estimate(u32),
+    /// No path yet: what it can take is not known.
+    Waiting,
+    /// Media flows now.
+    Connected,
+    /// The viewer's sound.
+    Heard(Sound),
+    /// A call that is not about this viewer alone.
+    Call(Call),
+    /// The control channel was closed.
+    Unreachable,
+    /// The session is over.
+    End(End),
+}
+
+/// A session's beginning.
+pub struct Opening {
+    /// Its id.
+    pub session: SessionId,
+    /// What the viewer may do.
+    pub rights: Rights,
+    /// Let in by the camera itself: nobody else is told about it.
+    pub local: bool,
+    /// Only relayed paths may be used.
+    pub relay_only: bool,
+    /// Our addresses that it was told.
+    pub hosts: Vec<SocketAddr>,
+    /// When it was asked for.
+    pub received: Instant,
+    /// Where its figures are seen.
+    pub stats: Arc<Mutex<ViewerStats>>,
+}
+
+/// One viewer.
 pub struct Viewer {
-    config: Arc<HubConfig>,
-    opening: Opening,
-    commands: mpsc::Receiver<Command>,
-    events: mpsc::UnboundedSender<Event>,
-    /// Asks for a key frame.
-    want_key_frame: Arc<dyn Fn() + Send + Sync>,
-    outlet: Arc<Outlet>,
-    feedback: Arc<Feedback>,
-    phases: DevicePhases,
-    path: Option<Path>,
-    path_rtt: Option<Duration>,
+    /// What it began with.
+    pub opening: Opening,
+    /// Addresses beyond the interfaces'.
+    pub gathering: Gathering,
+    pub(crate) peer: Peer,
+    pub(crate) outlet: Outlet,
+    pub(crate) estimator: Estimator,
+    liveness: Liveness,
+    candidates: Batch,
+    pub(crate) calls: Calls,
+    pub(crate) record: Record,
+    pub(crate) wanted: VecDeque<Wanted>,
     next_seq: u32,
+    packets_at_check: u64,
+    check_due: Instant,
+    stats_due: Instant,
+    stats_interval: Duration,
+    pump_due: Option<Instant>,
 }
 
 impl Viewer {
-    /// A session that has not been answered yet.
+    /// A viewer whose peer has answered.
     pub fn new(
-        config: Arc<HubConfig>,
         opening: Opening,
-        commands: mpsc::Receiver<Command>,
-        events: mpsc::UnboundedSender<Event>,
-        want_key_frame: Arc<dyn Fn() + Send + Sync>,
-        outlet: Arc<Outlet>,
-        feedback: Arc<Feedback>,
+        peer: Peer,
+        level: Level,
+        config: &HubConfig,
+        now: Instant,
     ) -> Self {
-        let mut viewer = Self {
-            config,
-            opening,
-            commands,
-            events,
-            want_key_frame,
-            outlet,
-            feedback,
-            phases: DevicePhases::default(),
-            path: None,
-            path_rtt: None,
+        let estimator = Estimator::new(EstimatorConfig::default(), now);
+        let target = estimator.estimate().target_bps;
+        Self {
+            outlet: Outlet::new(level.rung(), config.max_delay, target, now),
+            estimator,
+            liveness: Liveness::new(config.patience, opening.received),
+            candidates: Batch::new(config.candidate_delay),
+            calls: Calls::default(),
+            record: Record::new(level, opening.received, now),
+            wanted: VecDeque::new(),
             next_seq: 0,
-        };
-        viewer.phases.granted_ms = Some(viewer.since_open(Instant::now()));
-        viewer
+            packets_at_check: 0,
+            check_due: now + CHECK_INTERVAL,
+            stats_due: now + config.stats_interval,
+            stats_interval: config.stats_interval,
+            pump_due: None,
+            gathering: Gathering::default(),
+            peer,
+            opening,
+        }
     }
 
-    /// Runs the session to its end and reports that.
-    pub async fn run(mut self) {
-        let (sender, mut peer_events) = mpsc::unbounded_channel();
-        let end = match Box::pin(self.answer(sender)).await {
-            Ok(mut connection) => {
-                let pump = Pump::new(
-                    Arc::clone(&self.outlet),
-                    Arc::clone(&connection.outbox),
-                    Arc::clone(&self.feedback),
-                    connection.video.take(),
-                    connection.audio.take(),
-                );
-                let mut pump = tokio::spawn(pump.run());
-                let end = self.watch(&connection, &mut peer_events, &mut pump).await;
-                pump.abort();
-                self.refresh_path(&connection).await;
-                if timeout(STACK_PATIENCE, connection.close()).await.is_err() {
-                    tracing::warn!("the connection did not close in time");
-                }
-                end
-            }
-            Err(end) => end,
-        };
-        tracing::info!(reason = ?end.reason, detail = %end.detail, frames = self.outlet.frames(), "session ended");
-        let stats = Some(self.stats());
+    /// Where an estimate begins, bits/s.
+    pub fn start_bps() -> u32 {
+        EstimatorConfig::default().start_bps
+    }
+
+    /// The estimate now, bits/s.
+    pub fn estimate_bps(&self) -> u32 {
+        self.estimator.estimate().target_bps
+    }
+
+    /// The connection.
+    pub fn peer(&mut self) -> &mut Peer {
+        &mut self.peer
+    }
+
+    /// The next thing it wants.
+    pub fn poll_wanted(&mut self) -> Option<Wanted> {
+        self.wanted.pop_front()
+    }
+
+    /// The answer, signed; `None` for a viewer that nobody signals for.
+    pub fn answered(&mut self, sdp: String, proof: String, now: Instant) {
+        self.record.answered(now);
         let seq = self.seq();
-        self.send(RtcUp::Closed {
-            seq,
-            reason: end.reason,
-            detail: end.detail,
-            stats,
-        });
+        self.wanted
+            .push_back(Wanted::Tell(RtcUp::Answer { seq, sdp, proof }));
     }
 
-    async fn answer(
-        &mut self,
-        events: mpsc::UnboundedSender<PeerEvent>,
-    ) -> Result<Connection, End> {
-        let sdp = self.opening.offer.clone();
-        let offer = self.read_offer(&sdp)?;
-        let setup = Setup {
-            offer: &offer,
-            sdp: &sdp,
-            ice_servers: &self.opening.ice_servers,
-            ice_policy: self.opening.ice_policy,
-            bind: &self.config.bind,
-            events,
-            feedback: Arc::clone(&self.feedback),
-        };
-        let connection = timeout(STACK_PATIENCE, Connection::answer(setup))
-            .await
-            .map_err(|_| End::new(EndReason::Failed, "the offer could not be answered in time"))?
-            .map_err(|error| {
-                End::new(
-                    EndReason::Failed,
-                    format!("the offer could not be answered: {error}"),
-                )
-            })?;
-        self.send_answer(&connection.answer)?;
-        self.phases.answered_ms = Some(self.since_open(Instant::now()));
-        Ok(connection)
-    }
-
-    fn read_offer(&self, sdp: &str) -> Result<Offer, End> {
-        let grant = &self.opening.grant;
-        Offer::read(sdp, grant.allows(Right::View), grant.allows(Right::Listen))
-            .map_err(|error| End::new(EndReason::BadMessage, error.to_string()))
-    }
-
-    fn send_answer(&mut self, sdp: &str) -> Result<(), End> {
-        let broken = |what: String| {
-            End::new(
-                EndReason::Failed,
-                format!("the answer could not be signed: {what}"),
-            )
-        };
-        let answer_fingerprint =
-            Fingerprint::from_sdp(sdp).map_err(|error| broken(error.to_string()))?;
-        let proof = Proof {
-            session: self.opening.session.clone(),
-            camera: self.config.camera.clone(),
-            offer_fingerprint: self.opening.grant.offer_fingerprint,
-            answer_fingerprint,
-        };
-        let proof = proof.sign(&self.config.key).map_err(broken)?;
-        let seq = self.seq();
-        self.send(RtcUp::Answer {
-            seq,
-            sdp: sdp.to_owned(),
-            proof,
-        });
-        Ok(())
-    }
-
-    /// Everything between the answer and the end.
-    async fn watch(
-        &mut self,
-        connection: &Connection,
-        peer_events: &mut mpsc::UnboundedReceiver<PeerEvent>,
-        pump: &mut JoinHandle<()>,
-    ) -> End {
-        let mut liveness = Liveness::new(self.config.patience, self.opening.received);
-        let mut checks = interval(CHECK_INTERVAL);
-        checks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        let mut stats_due = Instant::now() + self.config.stats_interval;
-        let mut batch = Batch::new(self.config.candidate_delay);
-        let mut packets_at_check = 0;
-        loop {
-            tokio::select! {
-                // All senders are gone only when the hub is.
-                command = self.commands.recv() => match command {
-                    None => return End::new(EndReason::CameraShutdown, "the camera's service stopped"),
-                    Some(Command::Close { reason, detail }) => return End::new(reason, detail),
-                    Some(Command::Candidates(candidates)) => add_candidates(connection, &candidates).await,
-                    Some(Command::Restart { grant, offer }) => {
-                        if let Err(end) = self.restart(connection, grant, &offer).await {
-                            return end;
-                        }
-                    }
-                },
-                Some(event) = peer_events.recv() => match event {
-                    PeerEvent::Candidate(candidate) => batch.add(candidate, Instant::now()),
-                    PeerEvent::Ice(state) => self.ice_moved(state, &mut liveness),
-                    PeerEvent::Connection(RTCPeerConnectionState::Connected) => self.connected(&mut liveness),
-                    PeerEvent::Connection(RTCPeerConnectionState::Failed) => return self.failed(),
-                    PeerEvent::Connection(_) => {}
-                },
-                () = sleep_until(batch.due().unwrap_or_else(far_future).into()), if batch.due().is_some() => {
-                    let seq = self.seq();
-                    self.send(RtcUp::Candidates { seq, candidates: batch.take() });
-                }
-                _ = checks.tick() => {
-                    let now = Instant::now();
-                    let packets = self.outlet.sent().0;
-                    if packets == packets_at_check {
-                        // A viewer has nothing to report on while the camera sends nothing.
-                        liveness.heard(now);
-                    }
-                    packets_at_check = packets;
-                    if let Some(heard) = self.feedback.reports().heard {
-                        liveness.heard(heard);
-                    }
-                    if connection.closed_by_viewer().await {
-                        return End::new(EndReason::ViewerClosed, "the viewer closed the connection");
-                    }
-                    match liveness.lost(now) {
-                        Some(Lost::NoPath) => return self.failed(),
-                        Some(Lost::Vanished) => {
-                            return End::new(EndReason::ViewerVanished, "nothing was heard from the viewer any more");
-                        }
-                        None => {}
-                    }
-                    if now >= stats_due {
-                        stats_due = now + self.config.stats_interval;
-                        self.refresh_path(connection).await;
-                        let (seq, stats) = (self.seq(), self.stats());
-                        self.send(RtcUp::Stats { seq, stats });
-                    }
-                }
-                _ = &mut *pump => return End::new(EndReason::Failed, "the connection broke down while sending"),
+    /// Candidates of the viewer.
+    pub fn add_remote(&mut self, candidates: &[Candidate], now: Instant) {
+        for candidate in candidates {
+            if !self.peer.add_remote_candidate(&candidate.candidate, now) {
+                tracing::debug!("a candidate of the viewer is passed over");
             }
         }
     }
 
-    fn ice_moved(&mut self, state: RTCIceConnectionState, liveness: &mut Liveness) {
-        let now = Instant::now();
-        match state {
-            RTCIceConnectionState::Connected | RTCIceConnectionState::Completed => {
-                let since_open = self.since_open(now);
-                self.phases.ice_ms.get_or_insert(since_open);
-                if self.phases.dtls_ms.is_some() {
-                    liveness.connected(now);
-                }
+    /// Our interfaces' addresses now; the viewer learns them from the next answer.
+    pub fn add_hosts(&mut self, hosts: &[SocketAddr], now: Instant) {
+        for host in hosts {
+            if !self.opening.hosts.contains(host) {
+                self.opening.hosts.push(*host);
+                self.peer
+                    .add_local_candidate(LocalCandidate::host(*host), now);
             }
-            RTCIceConnectionState::Disconnected => liveness.disconnected(now),
-            _ => {}
+        }
+    }
+
+    /// An address of ours that was found later.
+    pub fn add_local(&mut self, candidate: LocalCandidate, now: Instant) {
+        self.peer.add_local_candidate(candidate, now);
+        let told = Candidate {
+            candidate: candidate.to_string(),
+            // One transport for all sections (BUNDLE, RTCP mux): the first section's index names it.
+            sdp_mid: None,
+            sdp_m_line_index: Some(0),
+            username_fragment: None,
+        };
+        self.candidates.add(told, now);
+    }
+
+    /// Takes what the peer has to say.
+    pub fn listen(&mut self, now: Instant) {
+        while let Some(event) = self.peer.poll_event() {
+            self.peer_event(event, now);
+        }
+    }
+
+    /// Offers a picture of any rung.
+    pub fn offer(&mut self, picture: &Arc<Picture>, now: Instant) {
+        if !self.peer.is_connected() || !self.peer.has_video() {
+            return;
+        }
+        if self.outlet.offer(picture, now) == Offered::Overflowed {
+            self.wanted.push_back(Wanted::KeyFrame(picture.rung));
+        }
+    }
+
+    /// Offers sound.
+    pub fn offer_sound(&mut self, sound: &Arc<AudioFrame>, now: Instant) {
+        if self.peer.is_connected() && self.peer.has_audio() {
+            self.outlet.offer_sound(sound, now);
+        }
+    }
+
+    /// Writes what may leave now into `batch`. `paced` learns how long each picture took.
+    pub fn pump(&mut self, batch: &mut Packets, now: Instant, mut paced: impl FnMut(Duration)) {
+        if !self.peer.is_connected() {
+            return;
+        }
+        let Pumped {
+            again,
+            pictures,
+            began,
+        } = self.outlet.pump(
+            &mut self.peer,
+            &mut self.estimator,
+            batch,
+            now,
+            |picture: &Picture| paced(now.saturating_duration_since(picture.handed)),
+        );
+        self.pump_due = again;
+        if began || pictures > 0 {
+            let first = self.record.frames == 0;
+            self.record.left(pictures, now);
+            if first {
+                self.publish();
+            }
+        }
+    }
+
+    /// The socket had no room for what was written last.
+    pub fn blocked(&mut self) {
+        self.record.blocked += 1;
+        self.outlet.blocked();
+        if let Some(rung) = self.outlet.wanted() {
+            self.wanted.push_back(Wanted::KeyFrame(rung));
+        }
+    }
+
+    /// The ladder put it on `level`.
+    pub fn moved(&mut self, level: Level) {
+        self.record.moved(level);
+        if level.rung() != self.outlet.wanted() {
+            self.outlet.want(level.rung());
+        }
+    }
+
+    /// What could be sent to it usefully, bits/s.
+    pub fn set_useful(&mut self, bps: u32) {
+        self.estimator.set_useful(bps);
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
+    pub fn poll_timeout(&mut self) -> Instant {
+        [
+            self.peer.poll_timeout(),
+            self.gathering.poll_timeout(),
+            self.estimator.poll_timeout(),
+            self.candidates.due(),
+            self.pump_due,
+        ]
+        .into_iter()
+        .flatten()
+        .fold(self.check_due, Instant::min)
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.peer.poll_timeout().is_some_and(|due| due <= now) {
+            self.peer.handle_timeout(now);
+        }
+        if self.gathering.poll_timeout().is_some_and(|due| due <= now) {
+            self.gathering.handle_timeout(now);
+        }
+        if self.estimator.poll_timeout().is_some_and(|due| due <= now) {
+            self.estimator.handle_timeout(now);
+            self.estimated(now);
+        }
+        if self.candidates.due().is_some_and(|due| due <= now) {
+            let (seq, candidates) = (self.seq(), self.candidates.take());
+            self.wanted
+                .push_back(Wanted::Tell(RtcUp::Candidates { seq, candidates }));
+        }
+        if self.check_due <= now {
+            self.check_due = now + CHECK_INTERVAL;
+            self.check(now);
+        }
+    }
+
+    /// The last message of a session.
+    pub fn closed(&mut self, end: End) -> RtcUp {
+        tracing::info!(session = self.opening.session.short(), reason = ?end.reason, detail = end.detail, frames = self.record.frames, "session ended");
+        let stats = self.peer.stats();
+        let stats = self
+            .record
+            .session(&stats, &self.outlet, &self.estimator.estimate());
+        RtcUp::Closed {
+            seq: self.seq(),
+            reason: end.reason,
+            detail: end.detail,
+            stats: Some(stats),
+        }
+    }
+
+    /// Lets others see the figures.
+    pub fn publish(&self) {
+        self.record.metrics(
+            &mut self.opening.stats.lock(),
+            &self.peer.stats(),
+            &self.outlet,
+            &self.estimator.estimate(),
+        );
+    }
+
+    fn peer_event(&mut self, event: PeerEvent, now: Instant) {
+        match event {
+            PeerEvent::Ice(IceState::Disconnected | IceState::Failed) => {
+                self.liveness.disconnected(now);
+            }
+            PeerEvent::Ice(IceState::Connected) if self.record.is_connected() => {
+                self.liveness.connected(now);
+            }
+            PeerEvent::Ice(_) | PeerEvent::ChannelOpen { .. } => {}
+            PeerEvent::Selected(selected) => self.record.selected(&selected, now),
+            PeerEvent::Connected(_) => self.connected(now),
+            PeerEvent::KeyFrameRequested => {
+                self.liveness.heard(now);
+                self.want_key_frame();
+            }
+            PeerEvent::Report(report) => {
+                self.liveness.heard(now);
+                if let Some(rtt) = report.rtt {
+                    self.estimator.rtt(rtt);
+                }
+                self.estimator.receiver_report(report.loss as f32, now);
+                self.estimated(now);
+            }
+            PeerEvent::Arrivals(arrivals) => {
+                self.liveness.heard(now);
+                let arrivals: Vec<_> = arrivals
+                    .iter()
+                    .map(|arrival| Arrival {
+                        seq: arrival.seq,
+                        at: arrival.at,
+                    })
+                    .collect();
+                self.estimator.feedback(&arrivals, now);
+                self.estimated(now);
+            }
+            PeerEvent::Remb(bps) => {
+                self.liveness.heard(now);
+                self.estimator
+                    .remb(u32::try_from(bps).unwrap_or(u32::MAX), now);
+                self.estimated(now);
+            }
+            PeerEvent::Message { data, .. } => {
+                self.liveness.heard(now);
+                self.message(&data, now);
+            }
+            PeerEvent::ChannelClosed { .. } => self.wanted.push_back(Wanted::Unreachable),
+            PeerEvent::Sound(sound) => {
+                self.liveness.heard(now);
+                self.wanted.push_back(Wanted::Heard(sound));
+            }
+            PeerEvent::Closed(reason) => self.ended(reason),
         }
     }
 
     /// ICE and DTLS are up. Only now a key frame is worth anything to this viewer.
-    fn connected(&mut self, liveness: &mut Liveness) {
-        let now = Instant::now();
-        liveness.connected(now);
-        if self.phases.dtls_ms.is_none() {
-            let since_open = self.since_open(now);
-            self.phases.dtls_ms = Some(since_open);
-            tracing::info!(after_ms = since_open.round(), "viewer connected");
-            self.outlet.open();
-            (self.want_key_frame)();
+    fn connected(&mut self, now: Instant) {
+        self.liveness.connected(now);
+        if let Some(after_ms) = self.record.connected(now) {
+            tracing::info!(
+                session = self.opening.session.short(),
+                after_ms = after_ms.round(),
+                "viewer connected"
+            );
+            self.wanted.push_back(Wanted::Connected);
+            self.publish();
         }
     }
 
-    fn failed(&self) -> End {
-        if self.phases.dtls_ms.is_some() {
+    /// A decoder of the viewer's cannot go on, or cannot begin.
+    pub fn want_key_frame(&mut self) {
+        if !self.peer.has_video() {
+            return;
+        }
+        // The rung that it sees, and the one that it waits for.
+        let seen = self.outlet.rung().filter(|_| !self.outlet.needs_key());
+        if let Some(rung) = seen.or(self.outlet.wanted()) {
+            self.wanted.push_back(Wanted::KeyFrame(rung));
+        }
+    }
+
+    fn ended(&mut self, reason: CloseReason) {
+        let end = match reason {
+            CloseReason::Local => return,
+            CloseReason::Remote => {
+                End::new(EndReason::ViewerClosed, "the viewer closed the connection")
+            }
+            CloseReason::IceFailed => self.lost_path(),
+            CloseReason::DtlsFailed => End::new(
+                EndReason::Failed,
+                "the viewer's certificate or handshake was refused",
+            ),
+        };
+        self.wanted.push_back(Wanted::End(end));
+    }
+
+    fn lost_path(&self) -> End {
+        if self.record.is_connected() {
             End::new(EndReason::ViewerVanished, "the path to the viewer is lost")
         } else {
             End::new(EndReason::NoPath, "no path to the viewer was found")
         }
     }
 
-    /// A fresh path under the same keys: the DTLS association, and with it both fingerprints, stay.
-    async fn restart(
-        &mut self,
-        connection: &Connection,
-        grant: Grant,
-        sdp: &str,
-    ) -> Result<(), End> {
-        if grant.offer_fingerprint != self.opening.grant.offer_fingerprint {
-            return Err(End::new(
-                EndReason::GrantRefused,
-                "a restart may not change the viewer's certificate",
-            ));
+    fn check(&mut self, now: Instant) {
+        let packets = self.peer.stats().packets;
+        if packets == self.packets_at_check {
+            // A viewer has nothing to report on while the camera sends nothing.
+            self.liveness.heard(now);
         }
-        let offer = self.read_offer(sdp)?;
-        match timeout(STACK_PATIENCE, connection.restart(&offer, sdp)).await {
-            Ok(Ok(answer)) => self.send_answer(&answer),
-            Ok(Err(error)) => Err(End::new(
-                EndReason::Failed,
-                format!("the restart could not be answered: {error}"),
+        self.packets_at_check = packets;
+        if !self.record.is_connected() {
+            self.wanted.push_back(Wanted::Waiting);
+        }
+        let end = match self.liveness.lost(now) {
+            Some(Lost::NoPath) => Some(self.lost_path()),
+            Some(Lost::Vanished) => Some(End::new(
+                EndReason::ViewerVanished,
+                "nothing was heard from the viewer any more",
             )),
-            Err(_) => Err(End::new(
-                EndReason::Failed,
-                "the restart could not be answered in time",
-            )),
+            None => None,
+        };
+        self.wanted.extend(end.map(Wanted::End));
+        if now >= self.stats_due {
+            self.stats_due = now + self.stats_interval;
+            let stats =
+                self.record
+                    .session(&self.peer.stats(), &self.outlet, &self.estimator.estimate());
+            let seq = self.seq();
+            self.wanted
+                .push_back(Wanted::Tell(RtcUp::Stats { seq, stats }));
         }
+        self.publish();
     }
 
-    async fn refresh_path(&mut self, connection: &Connection) {
-        if self.phases.ice_ms.is_some()
-            && let Ok((path, rtt)) = timeout(STACK_PATIENCE, connection.path()).await
-        {
-            self.path = path.or(self.path.take());
-            self.path_rtt = rtt.or(self.path_rtt);
+    fn estimated(&mut self, now: Instant) {
+        let bps = self.estimator.estimate().target_bps;
+        self.outlet.set_target(bps, now);
+        while let Some(probe) = self.estimator.poll_probe(now) {
+            self.outlet.probe(probe, now);
         }
-    }
-
-    fn stats(&self) -> SessionStats {
-        let reports = self.feedback.reports();
-        let (packets_sent, bytes_sent) = self.outlet.sent();
-        let first_packet_ms = self.outlet.first_packet().map(|at| self.since_open(at));
-        SessionStats {
-            phases: DevicePhases {
-                first_packet_ms,
-                ..self.phases.clone()
-            },
-            path: self.path.clone(),
-            bytes_sent,
-            packets_sent,
-            frames_sent: self.outlet.frames(),
-            frames_dropped: self.outlet.dropped(),
-            key_frame_requests: reports.key_frame_requests,
-            nacks: reports.nacks,
-            rtt_ms: reports
-                .rtt
-                .or(self.path_rtt)
-                .map(|rtt| rtt.as_secs_f64() * 1000.0),
-            loss: reports.loss,
-        }
-    }
-
-    fn since_open(&self, at: Instant) -> f64 {
-        at.saturating_duration_since(self.opening.received)
-            .as_secs_f64()
-            * 1000.0
+        self.wanted.push_back(Wanted::Estimate(bps));
     }
 
     fn seq(&mut self) -> u32 {
@@ -396,27 +489,4 @@ impl Viewer {
         self.next_seq += 1;
         seq
     }
-
-    fn send(&self, message: RtcUp) {
-        // The owner dropped its end: it is going down, and so are we.
-        let _ = self.events.send(Event::Send {
-            session: self.opening.session.clone(),
-            message,
-        });
-    }
-}
-
-async fn add_candidates(connection: &Connection, candidates: &[Candidate]) {
-    for candidate in candidates
-        .iter()
-        .filter(|candidate| is_usable(&candidate.candidate))
-    {
-        if let Err(error) = connection.add_candidate(candidate).await {
-            tracing::debug!(%error, "a candidate of the viewer is passed over");
-        }
-    }
-}
-
-fn far_future() -> Instant {
-    Instant::now() + Duration::from_secs(3600)
 }

@@ -204,8 +204,11 @@ async fn candidates_that_beat_the_offer_are_used() {
         &camera.grant(&viewer.session, &viewer.offer),
         &viewer.offer,
     );
-    viewer.take_answer(&mut camera).await;
     // The viewer is told none of the camera's candidates: the camera must make the first step.
+    let (answer, _) = Viewer::answer(&viewer.session, &mut camera).await;
+    let told = answer.lines().filter(|line| !line.contains("candidate"));
+    let told: String = told.flat_map(|line| [line, "\r\n"]).collect();
+    viewer.apply(&told).await;
     loop {
         if let Seen::State(webrtc::peer_connection::RTCPeerConnectionState::Connected) =
             viewer.next().await
@@ -231,4 +234,63 @@ async fn names_and_nonsense_among_the_candidates_do_no_harm() {
         viewer.send_candidate(&camera, &init);
     }
     viewer.connect(&mut camera).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_viewers_and_garbage_share_one_port() {
+    let mut camera = Camera::start(|_| {});
+    let mut ports = std::collections::HashSet::new();
+    let mut viewers = Vec::new();
+    for session in 1..=10 {
+        let mut viewer = Viewer::new(session).await;
+        let grant = camera.grant(&viewer.session, &viewer.offer);
+        camera.open(&viewer.session, &grant, &viewer.offer);
+        let (answer, _) = viewer.take_answer(&mut camera).await;
+        let candidates = answer
+            .lines()
+            .filter_map(|line| line.strip_prefix("a=candidate:"));
+        ports.extend(candidates.map(|line| line.split(' ').nth(5).unwrap().to_owned()));
+        viewer.wait_connected(&mut camera).await;
+        viewers.push(viewer);
+    }
+    assert_eq!(ports.len(), 1, "one port for all: {ports:?}");
+    let port: u16 = ports.into_iter().next().unwrap().parse().unwrap();
+
+    let stranger = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let stun = [
+        &[0, 1, 0, 8, 0x21, 0x12, 0xa4, 0x42][..],
+        &[7; 12],
+        b"\0\x06\0\x04ab:c",
+    ]
+    .concat();
+    for first in 0..=255_u8 {
+        let garbage = [&[first; 3][..], &[first ^ 0x55; 200]].concat();
+        stranger.send_to(&garbage, ("127.0.0.1", port)).unwrap();
+        stranger.send_to(&stun, ("127.0.0.1", port)).unwrap();
+    }
+
+    let feed = Feed::start(&camera.hub, FRAME_TIME);
+    for viewer in &mut viewers {
+        for _ in 0..10 {
+            viewer.frame().await;
+        }
+    }
+    feed.stop();
+    let stats = camera.hub.stats();
+    assert_eq!(
+        stats
+            .viewers
+            .iter()
+            .filter(|viewer| viewer.connected)
+            .count(),
+        10
+    );
+    assert_eq!(stats.strange_datagrams, 512);
+    assert!(stats.packetise.count >= 10 && stats.pace.count >= 100 && stats.send.count >= 100);
+    assert!(
+        stats
+            .viewers
+            .iter()
+            .all(|viewer| viewer.first_frame.is_some())
+    );
 }

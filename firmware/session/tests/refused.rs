@@ -176,9 +176,9 @@ async fn an_offer_that_cannot_be_answered() {
             "no video or audio section that the grant allows",
         ),
         (
-            |offer| offer.replace("a=mid:", "a=nid:"),
+            |offer| offer.replace("a=ice-pwd:", "a=ice-pwt:"),
             &[Right::View],
-            "could not be answered",
+            "no usable a=ice-pwd",
         ),
     ];
     for (change, rights, expected) in cases {

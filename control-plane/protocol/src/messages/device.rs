@@ -124,6 +124,27 @@ pub struct DesiredState {
 
 message!(DesiredState, "desired state", STATE_BYTES);
 
+/// One size of the picture, encoded once for all viewers on it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct RungTelemetry {
+    /// `main` or `sub`.
+    pub name: String,
+    /// The encoder at work.
+    pub encoder: String,
+    /// Why it is not the one that should be at work, or what went wrong with it last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
+    /// Pictures a second that leave it.
+    pub fps: f32,
+    /// Bits a second that leave it.
+    pub bps: u64,
+    /// Bits a second that it was asked for.
+    pub target_bps: u64,
+    /// Viewers on it.
+    pub viewers: u32,
+}
+
 /// `up/tele`: measurements, sent every few seconds and worth nothing when old.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -134,8 +155,11 @@ pub struct Telemetry {
     pub uptime_s: u64,
     /// Connected viewers.
     pub viewers: u32,
-    /// Video encoders running now: 0 without viewers, 1 however many there are.
+    /// Video encoders running now: 0 without viewers, one for each rung in use however many there are.
     pub encoders_running: u32,
+    /// The rungs in use.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rungs: Vec<RungTelemetry>,
     /// Pictures a second that left the encoder.
     pub fps: f32,
     /// Video bits a second that left the encoder.
@@ -155,7 +179,24 @@ pub struct Telemetry {
     pub refused_messages: u64,
 }
 
-message!(Telemetry, "telemetry", 4096);
+impl Telemetry {
+    fn limits(&self) -> Result<(), String> {
+        if self.rungs.len() > 4 {
+            return Err(format!(
+                "rungs: {} of them; at most 4 are allowed",
+                self.rungs.len()
+            ));
+        }
+        for rung in &self.rungs {
+            text("rungs.name", &rung.name, 16)?;
+            text("rungs.encoder", &rung.encoder, 128)?;
+            text("rungs.trouble", rung.trouble.as_deref().unwrap_or(""), 300)?;
+        }
+        Ok(())
+    }
+}
+
+message!(Telemetry, "telemetry", 4096, limits);
 
 /// `up/event/{type}`: something happened once. Receiving it twice changes nothing: `id` tells.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

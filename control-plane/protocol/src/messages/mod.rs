@@ -7,11 +7,12 @@ mod view;
 mod work;
 
 pub use device::{
-    Alarm, DesiredState, Event, Offline, Presence, ReportedState, Section, Severity, Telemetry,
+    Alarm, DesiredState, Event, Offline, Presence, ReportedState, RungTelemetry, Section, Severity,
+    Telemetry,
 };
 pub use rtc::{
-    Candidate, CandidateKind, DevicePhases, EndReason, IcePolicy, IceServer, Path, RtcDown, RtcUp,
-    SessionStats,
+    Candidate, CandidateKind, DevicePhases, EndReason, IcePolicy, IceServer, Level, Path, RtcDown,
+    RtcUp, SessionStats,
 };
 pub use view::{CameraUpdate, ViewDown, ViewUp, ViewerPhases, ViewerStats};
 pub use work::{Job, JobProgress, JobState, RpcReply, RpcRequest};

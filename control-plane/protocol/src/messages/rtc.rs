@@ -361,4 +361,22 @@ pub struct SessionStats {
     pub rtt_ms: Option<f64>,
     /// Part of the packets lost, 0 to 1, from RTCP.
     pub loss: Option<f64>,
+    /// Bits a second that the path to the viewer is believed to carry.
+    pub estimate_bps: Option<u64>,
+    /// What the viewer is sent: `main`, `sub` or `audio_only`.
+    pub level: Option<Level>,
+    /// How often that changed.
+    pub level_changes: u64,
+}
+
+/// What a viewer is sent of the camera's picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// The full picture.
+    Main,
+    /// The smaller one.
+    Sub,
+    /// Sound only: the path carries no picture.
+    AudioOnly,
 }

@@ -3,9 +3,9 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use heron_protocol::grant::{Grant, Right};
-use heron_protocol::messages::{EndReason, IcePolicy, RtcDown, RtcUp, SessionStats};
+use heron_protocol::messages::{EndReason, IcePolicy, IceServer, RtcDown, RtcUp, SessionStats};
 use heron_protocol::{DeviceId, Fingerprint, SessionId, SigningKey, VerifyingKey};
-use heron_session::{Event, Hub, HubConfig};
+use heron_session::{Event, Hub, HubConfig, Rung};
 use p256::elliptic_curve::rand_core::OsRng;
 use p256::pkcs8::{EncodePrivateKey, EncodePublicKey, LineEnding};
 use tokio::sync::mpsc;
@@ -79,12 +79,23 @@ impl Camera {
     }
 
     pub fn open_with(&self, session: &SessionId, grant: String, offer: &str) {
+        self.open_through(session, grant, offer, vec![], IcePolicy::All);
+    }
+
+    pub fn open_through(
+        &self,
+        session: &SessionId,
+        grant: String,
+        offer: &str,
+        ice_servers: Vec<IceServer>,
+        ice_policy: IcePolicy,
+    ) {
         let open = RtcDown::Open {
             seq: 0,
             grant,
             offer: offer.to_owned(),
-            ice_servers: vec![],
-            ice_policy: IcePolicy::All,
+            ice_servers,
+            ice_policy,
         };
         self.hub.handle(session, open);
     }
@@ -143,8 +154,34 @@ impl Camera {
     }
 
     pub async fn key_frame_wanted(&mut self) {
-        self.event("KeyFrameWanted", |event| {
-            matches!(event, Event::KeyFrameWanted).then_some(())
+        self.key_frame_of(Rung::Main).await;
+    }
+
+    pub async fn key_frame_of(&mut self, expected: Rung) {
+        self.event(&format!("KeyFrameWanted of {expected:?}"), |event| {
+            matches!(event, Event::KeyFrameWanted { rung } if *rung == expected).then_some(())
+        })
+        .await;
+    }
+
+    /// The next call for the owner.
+    pub async fn control(&mut self) -> Event {
+        loop {
+            let control = |event: &Event| matches!(event, Event::Control { .. });
+            if let Some(at) = self.seen.iter().position(control) {
+                return self.seen.remove(at);
+            }
+            let event = timeout(PATIENCE, self.events.recv()).await;
+            self.seen
+                .push(event.expect("a call comes").expect("the hub is there"));
+        }
+    }
+
+    /// What is to be encoded, as it was told last.
+    pub async fn targets(&mut self, what: &str, fits: impl Fn([bool; 2]) -> bool) {
+        self.event(what, |event| match event {
+            Event::Targets(targets) => fits(targets.map(|target| target.is_some())).then_some(()),
+            _ => None,
         })
         .await;
     }

@@ -5,10 +5,25 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use heron_session::{AudioUnit, Hub, VideoUnit, monotonic_ns};
+use heron_session::{AudioUnit, Hub, Rung, VideoUnit, monotonic_ns};
 
-/// A numbered access unit: key frames have parameter sets, and both kinds are large enough to be fragmented.
+/// A numbered access unit of the main rung: key frames have parameter sets, and both kinds are large enough to be
+/// fragmented.
 pub fn access_unit(number: u32) -> VideoUnit {
+    unit_of(Rung::Main, number, 9000, 2500)
+}
+
+/// One of the sub rung: small.
+pub fn small_unit(number: u32) -> VideoUnit {
+    unit_of(Rung::Sub, number, 1500, 300)
+}
+
+/// Which rung an access unit is of that arrived: the small ones stay below what large ones have.
+pub fn is_small(access_unit: &[u8]) -> bool {
+    access_unit.len() < 2000
+}
+
+fn unit_of(rung: Rung, number: u32, key_size: usize, size: usize) -> VideoUnit {
     let key = number.is_multiple_of(30);
     let mut data = Vec::new();
     let mut unit = |header: u8, size: usize| {
@@ -21,11 +36,12 @@ pub fn access_unit(number: u32) -> VideoUnit {
     if key {
         unit(0x67, 10);
         unit(0x68, 4);
-        unit(0x65, 9000);
+        unit(0x65, key_size);
     } else {
-        unit(0x41, 2500);
+        unit(0x41, size);
     }
     VideoUnit {
+        rung,
         data: data.into(),
         key,
         captured_ns: monotonic_ns(),
@@ -39,7 +55,7 @@ pub fn sound() -> AudioUnit {
     }
 }
 
-/// Frames at a steady rate from a thread, as an encoder makes them; stops when dropped.
+/// Frames of both rungs at a steady rate from a thread, as an encoder makes them; stops when dropped.
 pub struct Feed {
     stop: Arc<AtomicBool>,
     thread: Option<std::thread::JoinHandle<u32>>,
@@ -54,6 +70,7 @@ impl Feed {
             let mut number = 0;
             while !stopped.load(Ordering::Relaxed) {
                 hub.video(access_unit(number));
+                hub.video(small_unit(number));
                 hub.audio(sound());
                 number += 1;
                 std::thread::sleep(

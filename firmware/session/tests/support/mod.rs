@@ -10,7 +10,7 @@ mod viewer;
 use std::time::Duration;
 
 pub use camera::{Camera, key_pair, unix_now};
-pub use media::{Feed, access_unit, sound};
+pub use media::{Feed, access_unit, is_small, small_unit, sound};
 pub use viewer::{Seen, Viewer};
 
 /// Nothing in these tests takes this long unless it is broken.

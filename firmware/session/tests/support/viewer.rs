@@ -16,8 +16,10 @@ use rtc::rtcp;
 use rtc::rtp;
 use rtc::rtp_transceiver::rtp_sender::RtpCodecKind;
 use rtc::rtp_transceiver::{RTCRtpTransceiverDirection, RTCRtpTransceiverInit};
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
+use webrtc::data_channel::{DataChannel, DataChannelEvent};
 use webrtc::media_stream::track_remote::{TrackRemote, TrackRemoteEvent};
 use webrtc::peer_connection::{
     PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCConfigurationBuilder,
@@ -71,8 +73,11 @@ pub struct Viewer {
     pub session: SessionId,
     pub offer: String,
     pub seen: mpsc::UnboundedReceiver<Seen>,
+    /// The channel for calls.
+    pub control: Arc<dyn DataChannel>,
     tracks: mpsc::UnboundedReceiver<Arc<dyn TrackRemote>>,
-    next_seq: u32,
+    video: Option<Arc<dyn TrackRemote>>,
+    pub next_seq: u32,
 }
 
 impl Viewer {
@@ -106,6 +111,7 @@ impl Viewer {
                 .await
                 .unwrap();
         }
+        let control = peer.create_data_channel("control", None).await.unwrap();
         let offer = peer.create_offer(None).await.unwrap();
         let sdp = offer.sdp.clone();
         peer.set_local_description(offer).await.unwrap();
@@ -115,7 +121,9 @@ impl Viewer {
             session: SessionId::from_bits(session),
             offer: sdp,
             seen,
+            control,
             tracks,
+            video: None,
             next_seq: 1,
         }
     }
@@ -130,35 +138,27 @@ impl Viewer {
 
     /// Waits for the answer and applies it.
     pub async fn take_answer(&mut self, camera: &mut Camera) -> (String, String) {
-        let (sdp, proof) = camera
-            .message(&self.session, "Answer", |message| match message {
-                RtcUp::Answer { sdp, proof, .. } => Some((sdp.clone(), proof.clone())),
-                _ => None,
-            })
-            .await;
-        self.peer
-            .set_remote_description(RTCSessionDescription::answer(sdp.clone()).unwrap())
-            .await
-            .unwrap();
+        let (sdp, proof) = Self::answer(&self.session, camera).await;
+        self.apply(&sdp).await;
         (sdp, proof)
     }
 
-    pub async fn wait_connected(&mut self, camera: &mut Camera) {
-        let candidates = camera
-            .message(&self.session, "Candidates", |message| match message {
-                RtcUp::Candidates { candidates, .. } => Some(candidates.clone()),
+    /// Waits for the answer: the SDP and the proof.
+    pub async fn answer(session: &SessionId, camera: &mut Camera) -> (String, String) {
+        camera
+            .message(session, "Answer", |message| match message {
+                RtcUp::Answer { sdp, proof, .. } => Some((sdp.clone(), proof.clone())),
                 _ => None,
             })
-            .await;
-        for candidate in candidates {
-            let init = RTCIceCandidateInit {
-                candidate: candidate.candidate,
-                sdp_mid: candidate.sdp_mid,
-                sdp_mline_index: candidate.sdp_m_line_index,
-                ..Default::default()
-            };
-            self.peer.add_ice_candidate(init).await.unwrap();
-        }
+            .await
+    }
+
+    pub async fn apply(&self, answer: &str) {
+        let answer = RTCSessionDescription::answer(answer.to_owned()).unwrap();
+        self.peer.set_remote_description(answer).await.unwrap();
+    }
+
+    pub async fn wait_connected(&mut self, camera: &mut Camera) {
         loop {
             match self.next().await {
                 Seen::Candidate(init) => self.send_candidate(camera, &init),
@@ -231,17 +231,45 @@ impl Viewer {
 
     /// Sends RTCP about the picture, as a decoder does that cannot go on.
     pub async fn send_rtcp(&mut self, make: impl Fn(u32) -> Box<dyn rtcp::Packet>) {
-        loop {
+        while self.video.is_none() {
             let track = timeout(PATIENCE, self.tracks.recv())
                 .await
                 .expect("a track comes")
                 .unwrap();
             if track.kind().await == RtpCodecKind::Video {
-                let ssrc = track.ssrcs().await[0];
-                track.write_rtcp(vec![make(ssrc)]).await.unwrap();
-                return;
+                self.video = Some(track);
             }
         }
+        let track = self.video.as_ref().unwrap();
+        let ssrc = track.ssrcs().await[0];
+        track.write_rtcp(vec![make(ssrc)]).await.unwrap();
+    }
+
+    /// What comes next on the control channel.
+    pub async fn hear(&self) -> Value {
+        let hear = async {
+            loop {
+                let event = self.control.poll().await.expect("the channel is open");
+                if let DataChannelEvent::OnMessage(message) = event {
+                    return serde_json::from_slice(&message.data).unwrap();
+                }
+            }
+        };
+        timeout(PATIENCE, hear).await.expect("something is said")
+    }
+
+    /// Waits until the control channel is open.
+    pub async fn reach(&self) {
+        let open =
+            async { while !matches!(self.control.poll().await, Some(DataChannelEvent::OnOpen)) {} };
+        timeout(PATIENCE, open).await.expect("the channel opens");
+    }
+
+    /// Calls a method and waits for the answer.
+    pub async fn call(&self, method: &str, params: Value) -> Value {
+        let call = json!({"jsonrpc": "2.0", "id": 7, "method": method, "params": params});
+        self.control.send_text(&call.to_string()).await.unwrap();
+        self.hear().await
     }
 }
 

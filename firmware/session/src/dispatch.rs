@@ -1,0 +1,398 @@
+//! What the driver does with commands, and with what viewers want.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use heron_congestion::{Level, ViewerId};
+use heron_peer::{CandidateKind, Certificate, CertificateError, Path};
+use heron_protocol::Fingerprint;
+use heron_protocol::messages::{EndReason, IceServer, RtcUp};
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+
+use crate::control::{Call, ControlError, notification};
+use crate::driver::{Command, Driver, Seat, ViewerKey};
+use crate::event::{ControlReply, ControlRequest, Event};
+use crate::gathering::Gathered;
+use crate::hub::{LocalAnswer, Refusal};
+use crate::opening::{self, Open};
+use crate::ports::Ports;
+use crate::servers;
+use crate::talk::TalkEvent;
+use crate::viewer::{End, Viewer, Wanted};
+
+impl Driver {
+    /// Carries a command out.
+    pub(crate) fn command(&mut self, command: Command, now: Instant) {
+        match command {
+            Command::Open { open, answer } => self.open(*open, answer, now),
+            Command::Candidates {
+                session,
+                candidates,
+            } => {
+                if let Some(seat) = self.seat(&session) {
+                    seat.viewer.add_remote(&candidates, now);
+                }
+            }
+            Command::Restart {
+                session,
+                offer,
+                granted,
+                ice_servers,
+            } => {
+                if let Some(key) = self.sessions.get(&session).copied() {
+                    self.restart(key, &offer, granted, &ice_servers, now);
+                }
+            }
+            Command::Close { session, end } => {
+                if let Some(key) = self.sessions.get(&session).copied() {
+                    self.close(key, end, now);
+                }
+            }
+            Command::Located { viewer, servers } => {
+                let hosts = self.ports.hosts();
+                if let Some(seat) = self.seats.get_mut(&viewer) {
+                    let reflexive = !seat.viewer.opening.relay_only;
+                    for server in &servers {
+                        seat.viewer.gathering.ask(server, &hosts, reflexive, now);
+                    }
+                    seat.touched = true;
+                }
+            }
+            Command::Answer {
+                viewer,
+                call,
+                outcome,
+            } => {
+                if let Some(seat) = self.seats.get_mut(&viewer) {
+                    seat.viewer.answer(call, outcome, now);
+                    seat.touched = true;
+                }
+            }
+        }
+    }
+
+    /// Ends a session and tells everybody whom it concerns.
+    pub(crate) fn close(&mut self, key: ViewerKey, end: End, now: Instant) {
+        self.talk_ended(key, false, now);
+        let Some(seat) = self.seats.get_mut(&key) else {
+            return;
+        };
+        seat.viewer.publish();
+        let message = seat.viewer.closed(end);
+        seat.viewer.peer().close(now);
+        self.send_rest(key, now);
+        if let Some(mut seat) = self.seats.remove(&key) {
+            seat.viewer.gathering.close(now);
+            self.sessions.remove(&seat.viewer.opening.session);
+            self.tell(&seat.viewer, message);
+            self.registry.leave(&seat.viewer.opening.session);
+        }
+        self.demux.forget(key);
+        self.adaptation.left(key, now);
+    }
+
+    /// What a viewer's servers gave.
+    pub(crate) fn gathered(&mut self, key: ViewerKey, now: Instant) {
+        let Some(seat) = self.seats.get_mut(&key) else {
+            return;
+        };
+        let viewer = &mut seat.viewer;
+        while let Some(gathered) = viewer.gathering.poll(now) {
+            match gathered {
+                Gathered::Candidate(candidate) => {
+                    if candidate.kind == CandidateKind::Relay || !viewer.opening.relay_only {
+                        viewer.add_local(candidate, now);
+                    }
+                }
+                Gathered::Data { to, from, datagram } => {
+                    viewer
+                        .peer()
+                        .handle_datagram(Path::udp(to, from), &datagram, now);
+                }
+            }
+        }
+    }
+
+    /// Does what a viewer wants of others; returns its end if it has come.
+    pub(crate) fn wishes(&mut self, key: ViewerKey, now: Instant) -> Option<End> {
+        self.seats.get_mut(&key)?.viewer.listen(now);
+        while let Some(wanted) = self.seats.get_mut(&key)?.viewer.poll_wanted() {
+            match wanted {
+                Wanted::Tell(message) => self.tell(&self.seats.get(&key)?.viewer, message),
+                Wanted::KeyFrame(rung) => self.adaptation.want_key_frame(rung, now),
+                Wanted::Estimate(bps) => {
+                    self.adaptation.estimate(key, bps, now);
+                    let useful = self.adaptation.useful_bps(key);
+                    self.seats.get_mut(&key)?.viewer.set_useful(useful);
+                }
+                Wanted::Waiting => {
+                    self.anew(key, now);
+                }
+                Wanted::Connected => {
+                    self.registry.connected.fetch_add(1, Ordering::Relaxed);
+                    if let Some(level) = self.anew(key, now) {
+                        let viewer = &mut self.seats.get_mut(&key)?.viewer;
+                        viewer.moved(level);
+                        viewer.want_key_frame();
+                    }
+                }
+                Wanted::Heard(sound) => {
+                    if self.floor.heard(key, now) {
+                        self.registry.tell(Event::Talk(TalkEvent::Packet {
+                            payload: sound.payload,
+                            sequence: sound.sequence,
+                            timestamp: sound.timestamp,
+                        }));
+                    }
+                }
+                Wanted::Call(call) => self.call(key, call, now),
+                Wanted::Unreachable => self.talk_ended(key, false, now),
+                Wanted::End(end) => return Some(end),
+            }
+        }
+        None
+    }
+
+    /// A viewer does not talk any more; `tell` it, when it did not ask for that.
+    pub(crate) fn talk_ended(&mut self, key: ViewerKey, tell: bool, now: Instant) {
+        let held = self.floor.give(key) || tell;
+        if !held {
+            return;
+        }
+        self.registry.tell(Event::Talk(TalkEvent::End));
+        if let Some(seat) = self.seats.get_mut(&key).filter(|_| tell) {
+            let params = json!({"reason": "nothing was heard"});
+            seat.viewer.say(&notification("talk.ended", &params), now);
+            seat.touched = true;
+        }
+    }
+
+    fn open(
+        &mut self,
+        open: Open,
+        answer: Option<oneshot::Sender<Result<LocalAnswer, Refusal>>>,
+        now: Instant,
+    ) {
+        let session = open.opening.session.clone();
+        match self.admit(open, now) {
+            Ok(sdp) => {
+                let answered = answer.is_none_or(|answer| {
+                    let session = session.clone();
+                    answer.send(Ok(LocalAnswer { session, sdp })).is_ok()
+                });
+                if !answered && let Some(key) = self.sessions.get(&session).copied() {
+                    let end = End::new(EndReason::ViewerClosed, "the viewer did not wait");
+                    self.close(key, end, now);
+                }
+            }
+            Err((end, refusal)) => {
+                tracing::info!(session = session.short(), reason = ?end.reason, detail = end.detail, "session ended");
+                match answer {
+                    Some(answer) => drop(answer.send(Err(refusal))),
+                    None => self.registry.tell(Event::Send {
+                        session: session.clone(),
+                        message: RtcUp::Closed {
+                            seq: 0,
+                            reason: end.reason,
+                            detail: end.detail,
+                            stats: None,
+                        },
+                    }),
+                }
+                self.registry.leave(&session);
+            }
+        }
+    }
+
+    /// Answers an offer and gives the viewer its seat. Returns the answer.
+    fn admit(&mut self, mut open: Open, now: Instant) -> Result<String, (End, Refusal)> {
+        let failed = |why: String| {
+            let end = End::new(EndReason::Failed, why.clone());
+            (end, Refusal::Failed(why))
+        };
+        if self.ports.is_empty() {
+            self.ports = Ports::bind(&self.config.bind, self.config.udp_port);
+        }
+        if self.ports.is_empty() {
+            return Err(failed("no address for media could be bound".to_owned()));
+        }
+        let certificate = self
+            .certificate()
+            .map_err(|error| failed(error.to_string()))?;
+        let hosts = self.ports.hosts();
+        let (peer, answer) =
+            opening::answer(&mut open, certificate, &hosts, now).map_err(|error| {
+                let refusal = Refusal::Offer(error.to_string());
+                (opening::refused(&error), refusal)
+            })?;
+        let proof = open
+            .granted
+            .map(|granted| opening::sign(&self.config, &open.opening.session, granted, &answer))
+            .transpose()
+            .map_err(|end| (end.clone(), Refusal::Failed(end.detail)))?;
+
+        let key = ViewerId(self.next);
+        self.next += 1;
+        let wish = opening::wish(&peer);
+        let start = Viewer::start_bps();
+        let level = self.adaptation.joined(key, wish, start, now);
+        self.demux.expect(&answer.ice_ufrag, key);
+        self.sessions.insert(open.opening.session.clone(), key);
+        let mut viewer = Viewer::new(open.opening, peer, level, &self.config, now);
+        viewer.set_useful(self.adaptation.useful_bps(key));
+        if let Some(proof) = proof {
+            viewer.answered(answer.sdp.clone(), proof, now);
+        }
+        let seat = Seat {
+            viewer,
+            due: now,
+            touched: true,
+        };
+        self.seats.insert(key, seat);
+        self.locate(key, &open.ice_servers);
+        Ok(answer.sdp)
+    }
+
+    /// A fresh path under the same keys: the DTLS association, and with it both fingerprints, stay.
+    fn restart(
+        &mut self,
+        key: ViewerKey,
+        offer: &str,
+        granted: Fingerprint,
+        ice_servers: &[IceServer],
+        now: Instant,
+    ) {
+        let hosts = self.ports.hosts();
+        let Some(seat) = self.seats.get_mut(&key) else {
+            return;
+        };
+        seat.touched = true;
+        let viewer = &mut seat.viewer;
+        if !viewer.opening.relay_only {
+            viewer.add_hosts(&hosts, now);
+        }
+        let answered = viewer
+            .peer()
+            .restart(offer, now, &mut rand::rng())
+            .map_err(|error| opening::refused(&error))
+            .and_then(|answer| {
+                let session = &viewer.opening.session;
+                let proof = opening::sign(&self.config, session, granted, &answer)?;
+                Ok((answer, proof))
+            });
+        match answered {
+            Ok((answer, proof)) => {
+                self.demux.expect(&answer.ice_ufrag, key);
+                viewer.answered(answer.sdp, proof, now);
+                if !viewer.gathering.has_relay() {
+                    self.locate(key, ice_servers);
+                }
+            }
+            Err(end) => self.close(key, end, now),
+        }
+    }
+
+    /// A viewer that could not show what it takes is not judged by what it has shown.
+    fn anew(&mut self, key: ViewerKey, now: Instant) -> Option<Level> {
+        let viewer = &mut self.seats.get_mut(&key)?.viewer;
+        let (bps, wish) = (viewer.estimate_bps(), opening::wish(viewer.peer()));
+        Some(self.adaptation.connected(key, wish, bps, now))
+    }
+
+    /// Looks servers up, in a task of its own; they come back as a command.
+    fn locate(&self, viewer: ViewerKey, ice_servers: &[IceServer]) {
+        let (servers, skipped) = servers::usable(ice_servers);
+        if !skipped.is_empty() {
+            tracing::info!(urls = ?skipped, "ICE servers passed over: only STUN and TURN over UDP are used");
+        }
+        let Some(commands) = self.commands.upgrade().filter(|_| !servers.is_empty()) else {
+            return;
+        };
+        tokio::spawn(async move {
+            let mut located = Vec::with_capacity(servers.len());
+            for server in servers {
+                located.push(server.locate().await);
+            }
+            let servers = located;
+            let _ = commands.send(Command::Located { viewer, servers }).await;
+        });
+    }
+
+    fn call(&mut self, key: ViewerKey, call: Call, now: Instant) {
+        let Some(seat) = self.seats.get_mut(&key) else {
+            return;
+        };
+        let rights = seat.viewer.opening.rights;
+        let session = seat.viewer.opening.session.clone();
+        let not_allowed = || {
+            let what = format!("the session does not include the right to {}", call.method);
+            Err(ControlError::new(ControlError::NOT_ALLOWED, what))
+        };
+        let outcome = match call.method.as_str() {
+            "talk.begin" if !rights.talk => not_allowed(),
+            "talk.begin" => {
+                let had = self.floor.is_held_by(key);
+                if self.floor.take(key, now) {
+                    if !had {
+                        self.registry.tell(Event::Talk(TalkEvent::Begin(session)));
+                    }
+                    Ok(Value::Bool(true))
+                } else {
+                    Err(ControlError::new(
+                        ControlError::BUSY,
+                        "somebody else is talking",
+                    ))
+                }
+            }
+            "talk.end" => {
+                let held = self.floor.is_held_by(key);
+                self.talk_ended(key, false, now);
+                Ok(Value::Bool(held))
+            }
+            _ if !rights.control => not_allowed(),
+            _ => {
+                if let Some(commands) = self.commands.upgrade() {
+                    let reply = ControlReply::new(commands, key, call.id);
+                    let request = ControlRequest {
+                        session,
+                        rights,
+                        method: call.method,
+                        params: call.params,
+                    };
+                    self.registry.tell(Event::Control { request, reply });
+                }
+                return;
+            }
+        };
+        if let Some(seat) = self.seats.get_mut(&key) {
+            seat.viewer.answer(call.id, outcome, now);
+        }
+    }
+
+    fn tell(&self, viewer: &Viewer, message: RtcUp) {
+        if !viewer.opening.local {
+            self.registry.tell(Event::Send {
+                session: viewer.opening.session.clone(),
+                message,
+            });
+        }
+    }
+
+    fn seat(&mut self, session: &heron_protocol::SessionId) -> Option<&mut Seat> {
+        let seat = self.seats.get_mut(self.sessions.get(session)?)?;
+        seat.touched = true;
+        Some(seat)
+    }
+
+    /// Made for the first viewer, kept for the others.
+    fn certificate(&mut self) -> Result<Arc<Certificate>, CertificateError> {
+        if let Some(certificate) = &self.certificate {
+            return Ok(Arc::clone(certificate));
+        }
+        let certificate = Arc::new(Certificate::generate()?);
+        self.certificate = Some(Arc::clone(&certificate));
+        Ok(certificate)
+    }
+}
