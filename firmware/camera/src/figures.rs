@@ -1,10 +1,11 @@
 //! All figures of the camera at one moment: what metrics and telemetry are made of.
 
 use heron_agent::{Link, Status};
-use heron_media::{AudioStats, VideoStats};
-use heron_session::{Hub, HubStats};
+use heron_media::{AudioStats, Rung, VideoStats};
+use heron_session::{Hub, HubStats, ViewerStats};
 
 use crate::media::Media;
+use crate::wiring;
 
 /// One look at everything that counts.
 #[derive(Debug, Clone, Default)]
@@ -13,18 +14,31 @@ pub struct Figures {
     pub video: VideoStats,
     /// The same for sound; `None` without it.
     pub audio: Option<AudioStats>,
-    /// Sessions whose media flows.
-    pub viewers: u32,
-    /// Sessions accepted since the start.
-    pub sessions_opened: u64,
-    /// Sessions refused since the start.
-    pub sessions_refused: u64,
+    /// The viewers and what is sent to them.
+    pub hub: HubStats,
     /// Whether the broker is there.
     pub online: bool,
     /// Messages from the broker that broke a rule.
     pub messages_refused: u64,
     /// Messages to the broker that grew old or too many.
     pub messages_dropped: u64,
+}
+
+impl Figures {
+    /// Sessions whose media flows.
+    pub fn viewers(&self) -> u32 {
+        self.count(|viewer| viewer.connected)
+    }
+
+    /// How many of them are on a rung.
+    pub fn viewers_on(&self, rung: Rung) -> u32 {
+        self.count(|viewer| viewer.connected && viewer.rung.map(wiring::media_rung) == Some(rung))
+    }
+
+    fn count(&self, which: impl Fn(&ViewerStats) -> bool) -> u32 {
+        let viewers = self.hub.viewers.iter().filter(|viewer| which(viewer));
+        u32::try_from(viewers.count()).unwrap_or(u32::MAX)
+    }
 }
 
 /// Where figures come from. Cheap to clone.
@@ -41,19 +55,10 @@ pub struct Sources {
 impl Sources {
     /// Looks at everything now.
     pub fn figures(&self) -> Figures {
-        let HubStats {
-            viewers,
-            sessions_opened,
-            sessions_refused,
-            ..
-        } = self.hub.stats();
-        let connected = viewers.iter().filter(|viewer| viewer.connected).count();
         Figures {
             video: self.media.video_stats(),
             audio: self.media.audio_stats(),
-            viewers: u32::try_from(connected).unwrap_or(u32::MAX),
-            sessions_opened,
-            sessions_refused,
+            hub: self.hub.stats(),
             online: *self.link.status().borrow() == Status::Online,
             messages_refused: self.link.refused(),
             messages_dropped: self.link.dropped(),

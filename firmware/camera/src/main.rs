@@ -5,7 +5,8 @@
 //! The one binary of the firmware, and a thin one. `heron-media` captures and encodes, `heron-session`
 //! talks WebRTC, `heron-agent` talks MQTT; none of them knows another. What is here is the config
 //! ([`config`]), the wiring ([`run`]), and what a service owes its machine: supervision ([`media`]),
-//! systemd ([`service`]), figures ([`figures`], [`metrics`], [`report`]).
+//! systemd ([`service`]), figures ([`figures`], [`metrics`], [`report`]), and the view of the camera without a
+//! control plane ([`local_view`]).
 //!
 //! # Flow
 //!
@@ -22,14 +23,18 @@
 mod check;
 mod config;
 mod devices;
+mod exposition;
 mod figures;
+mod local_view;
 mod machine;
 mod media;
 mod metrics;
 mod report;
 mod run;
 mod service;
+mod talk;
 mod vigil;
+mod wiring;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;

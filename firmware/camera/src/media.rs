@@ -5,17 +5,18 @@
 //! no better shows that this process cannot help, and systemd's watchdog gets its way.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use heron_media::{
-    AudioConfig, AudioPipeline, AudioStats, ConfigError, SourceState, VideoConfig, VideoPipeline,
-    VideoStats,
+    AudioConfig, AudioPipeline, AudioStats, ConfigError, EchoCanceller, Rung, RungTarget,
+    SourceState, Still, StillError, VideoConfig, VideoPipeline, VideoStats,
 };
 use heron_session::{AudioUnit, Hub, VideoUnit};
 use parking_lot::Mutex;
 use tracing::error;
 
 use crate::vigil::Vigil;
+use crate::wiring;
 
 /// Replacements in a row that did not help before we let systemd replace us.
 const HOPELESS: u32 = 3;
@@ -40,19 +41,44 @@ impl Media {
         })
     }
 
-    /// Encodes while somebody watches, and not otherwise.
-    pub fn set_active(&self, active: bool) {
-        self.video.lock().set_active(active);
+    /// Encodes this of the picture from now on, in the order of [`Rung::ALL`].
+    pub fn set_targets(&self, targets: Targets) {
+        self.video.lock().set_demand(targets);
+    }
+
+    /// Captures sound while somebody is there to hear it.
+    pub fn set_sound(&self, wanted: bool) {
         if let Some(audio) = &self.audio {
-            audio.lock().set_active(active);
+            audio.lock().set_demand(wanted);
         }
     }
 
-    /// Makes the next picture one that a decoder can start at.
-    pub fn request_key_frame(&self) {
-        if let Some(video) = &self.video.lock().pipeline {
-            video.request_key_frame();
+    /// Takes a talker out of the microphone's sound, or stops doing so.
+    pub fn cancel_echo(&self, canceller: Option<EchoCanceller>) {
+        let Some(audio) = &self.audio else {
+            return;
+        };
+        if let Some(audio) = &audio.lock().pipeline {
+            audio.cancel_echo(canceller);
         }
+    }
+
+    /// Makes the next picture of a rung one that a decoder can start at.
+    pub fn request_key_frame(&self, rung: Rung) {
+        if let Some(video) = &self.video.lock().pipeline {
+            video.request_key_frame(rung);
+        }
+    }
+
+    /// The picture of this moment as JPEG. Waits for it, so not for the main loop.
+    pub fn still(&self, max_age: Duration, patience: Duration) -> Result<Still, StillError> {
+        let Some(video) = self.video.lock().pipeline.clone() else {
+            return Err(StillError::Late {
+                waited: Duration::ZERO,
+                trouble: Some("the camera is stopping".to_owned()),
+            });
+        };
+        video.still(max_age, patience)
     }
 
     /// Closes the devices and ends children. Waits for the threads, so not for the main loop.
@@ -75,7 +101,7 @@ impl Media {
         let video = self.video.lock();
         video
             .pipeline
-            .as_ref()
+            .as_deref()
             .map(VideoPipeline::stats)
             .unwrap_or_default()
     }
@@ -83,17 +109,22 @@ impl Media {
     /// What the audio pipeline has done; `None` without sound.
     pub fn audio_stats(&self) -> Option<AudioStats> {
         let audio = self.audio.as_ref()?.lock();
-        audio.pipeline.as_ref().map(AudioPipeline::stats)
+        audio.pipeline.as_deref().map(AudioPipeline::stats)
     }
 }
 
+/// What the encoders are to give, in the order of [`Rung::ALL`].
+pub type Targets = [Option<RungTarget>; 2];
+
 /// A pipeline as the watch sees it.
-trait Pipeline: Sized + Send + 'static {
+trait Pipeline: Sized + Send + Sync + 'static {
     const NAME: &'static str;
     type Config: Clone;
+    /// What is wanted of it; nothing at first.
+    type Demand: Copy + Default + PartialEq;
 
     fn begin(config: Self::Config, hub: Hub) -> Result<Self, ConfigError>;
-    fn activate(&self, active: bool);
+    fn want(&self, demand: Self::Demand);
     /// What the source is doing, and how much was delivered in all.
     fn progress(&self) -> (SourceState, u64);
 }
@@ -101,10 +132,12 @@ trait Pipeline: Sized + Send + 'static {
 impl Pipeline for VideoPipeline {
     const NAME: &'static str = "video";
     type Config = VideoConfig;
+    type Demand = Targets;
 
     fn begin(config: VideoConfig, hub: Hub) -> Result<Self, ConfigError> {
         let sink = move |unit: heron_media::AccessUnit| {
             hub.video(VideoUnit {
+                rung: wiring::session_rung(unit.rung),
                 data: unit.data,
                 key: unit.key,
                 captured_ns: unit.captured.as_nanos(),
@@ -113,19 +146,22 @@ impl Pipeline for VideoPipeline {
         Self::start(config, Arc::new(sink))
     }
 
-    fn activate(&self, active: bool) {
-        self.set_active(active);
+    fn want(&self, demand: Targets) {
+        for (rung, target) in Rung::ALL.into_iter().zip(demand) {
+            self.set_target(rung, target);
+        }
     }
 
     fn progress(&self) -> (SourceState, u64) {
         let stats = self.stats();
-        (stats.source, stats.encoded)
+        (stats.source, stats.encoded())
     }
 }
 
 impl Pipeline for AudioPipeline {
     const NAME: &'static str = "audio";
     type Config = AudioConfig;
+    type Demand = bool;
 
     fn begin(config: AudioConfig, hub: Hub) -> Result<Self, ConfigError> {
         let sink = move |packet: heron_media::OpusPacket| {
@@ -137,8 +173,8 @@ impl Pipeline for AudioPipeline {
         Self::start(config, Arc::new(sink))
     }
 
-    fn activate(&self, active: bool) {
-        self.set_active(active);
+    fn want(&self, demand: bool) {
+        self.set_active(demand);
     }
 
     fn progress(&self) -> (SourceState, u64) {
@@ -151,9 +187,9 @@ impl Pipeline for AudioPipeline {
 struct Lane<P: Pipeline> {
     config: P::Config,
     hub: Hub,
-    /// `None` once stopped.
-    pipeline: Option<P>,
-    active: bool,
+    /// `None` once stopped. Shared with whoever waits for a still picture.
+    pipeline: Option<Arc<P>>,
+    demand: P::Demand,
     vigil: Vigil,
     replaced: u32,
 }
@@ -161,19 +197,19 @@ struct Lane<P: Pipeline> {
 impl<P: Pipeline> Lane<P> {
     fn start(config: P::Config, hub: &Hub) -> Result<Self, ConfigError> {
         Ok(Self {
-            pipeline: Some(P::begin(config.clone(), hub.clone())?),
+            pipeline: Some(Arc::new(P::begin(config.clone(), hub.clone())?)),
             config,
             hub: hub.clone(),
-            active: false,
+            demand: P::Demand::default(),
             vigil: Vigil::default(),
             replaced: 0,
         })
     }
 
-    fn set_active(&mut self, active: bool) {
-        self.active = active;
+    fn set_demand(&mut self, demand: P::Demand) {
+        self.demand = demand;
         if let Some(pipeline) = &self.pipeline {
-            pipeline.activate(active);
+            pipeline.want(demand);
         }
     }
 
@@ -182,7 +218,8 @@ impl<P: Pipeline> Lane<P> {
             return true;
         };
         let (state, delivered) = pipeline.progress();
-        let should_give = self.active && state == SourceState::Streaming;
+        let wanted = self.demand != P::Demand::default();
+        let should_give = wanted && state == SourceState::Streaming;
         if self.vigil.stalls(now, should_give, delivered) {
             error!("{} hangs; replacing its pipeline", P::NAME);
             self.replace();
@@ -197,8 +234,8 @@ impl<P: Pipeline> Lane<P> {
         self.replaced += 1;
         match P::begin(self.config.clone(), self.hub.clone()) {
             Ok(pipeline) => {
-                pipeline.activate(self.active);
-                let old = self.pipeline.replace(pipeline);
+                pipeline.want(self.demand);
+                let old = self.pipeline.replace(Arc::new(pipeline));
                 // Waits for the thread that hangs, perhaps for ever: not here.
                 std::thread::spawn(move || drop(old));
             }

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use heron_media::{AudioConfig, VideoConfig};
-use heron_protocol::messages::{DesiredState, ReportedState, Section, Telemetry};
+use heron_media::{AudioConfig, Rung, VideoConfig};
+use heron_protocol::messages::{DesiredState, ReportedState, RungTelemetry, Section, Telemetry};
 use serde_json::{Map, Value, json};
 
 use crate::figures::Figures;
@@ -18,17 +18,39 @@ pub fn telemetry(figures: &Figures, uptime: Duration) -> Telemetry {
     Telemetry {
         at_ms: now_ms(),
         uptime_s: uptime.as_secs(),
-        viewers: figures.viewers,
-        encoders_running: video.encoders_running,
-        fps: video.fps,
-        video_bps: video.bitrate.into(),
+        viewers: figures.viewers(),
+        encoders_running: video.encoders_running(),
+        rungs: rungs(figures),
+        fps: video.rungs.iter().map(|rung| rung.fps).fold(0.0, f32::max),
+        video_bps: video.bitrate().into(),
         frames_captured: video.captured,
-        frames_dropped: video.dropped_before_encoder,
-        key_frames: video.key_frames,
+        frames_dropped: video.dropped(),
+        key_frames: video.key_frames(),
         temperature_c: machine::temperature_c(),
         resident_bytes: machine::resident_bytes(),
         refused_messages: figures.messages_refused,
     }
+}
+
+/// The rungs somebody watches.
+fn rungs(figures: &Figures) -> Vec<RungTelemetry> {
+    let used = Rung::ALL.into_iter().zip(&figures.video.rungs);
+    used.filter_map(|(rung, stats)| {
+        let target = stats.target?;
+        Some(RungTelemetry {
+            name: rung.name().to_owned(),
+            encoder: stats
+                .encoder
+                .as_deref()
+                .map_or_else(String::new, |name| cut(name, 128)),
+            trouble: stats.last_error.as_deref().map(short),
+            fps: stats.fps,
+            bps: stats.bitrate.into(),
+            target_bps: target.bitrate.into(),
+            viewers: figures.viewers_on(rung),
+        })
+    })
+    .collect()
 }
 
 /// What the sections' fields are made of besides figures.
@@ -97,16 +119,26 @@ impl Reporter {
         let mut state = fields(json!({
             "source": self.video.source.name(),
             "state": stats.source.to_string(),
-            "target_bps": stats.target_bitrate,
+            "encoder": self.video.encoder.to_string(),
             "wanted": {
+                "bps": self.video.bitrate,
                 "width": self.video.width,
                 "height": self.video.height,
                 "fps": self.video.fps,
             },
         }));
-        if stats.width > 0 {
-            state.insert("width".into(), stats.width.into());
-            state.insert("height".into(), stats.height.into());
+        for (rung, stats) in Rung::ALL.into_iter().zip(&stats.rungs) {
+            let mut shown = fields(json!({
+                "encoder": stats.encoder,
+                "last_error": stats.last_error.as_deref().map(short),
+            }));
+            if stats.width > 0 {
+                shown.insert("width".into(), stats.width.into());
+                shown.insert("height".into(), stats.height.into());
+            }
+            if !shown.is_empty() {
+                state.insert(rung.name().into(), shown.into());
+            }
         }
         if let Some(error) = &stats.last_error {
             state.insert("last_error".into(), short(error).into());
@@ -141,9 +173,13 @@ fn fields(value: Value) -> Map<String, Value> {
     }
 }
 
-/// A driver's complaint can be long; the state of a section is 8 KB at most.
+/// A driver's complaint can be long; a message has limits. In bytes, as the limits are.
+fn cut(text: &str, bytes: usize) -> String {
+    text[..text.floor_char_boundary(bytes)].to_owned()
+}
+
 fn short(text: &str) -> String {
-    text.chars().take(300).collect()
+    cut(text, 300)
 }
 
 fn now_ms() -> u64 {

@@ -9,17 +9,18 @@ use anyhow::{Context, bail};
 use heron_agent::{AgentConfig, Bundle, Down, Link};
 use heron_protocol::Refused;
 use heron_protocol::messages::{EndReason, Offline, Section};
-use heron_session::{Event, Hub, HubConfig};
+use heron_session::{ControlError, Event, Hub, HubConfig};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 use tracing::{info, warn};
 
-use crate::config::{Config, Session};
+use crate::config::Config;
 use crate::figures::{Figures, Sources};
 use crate::media::Media;
 use crate::report::{self, Reporter};
-use crate::{machine, metrics, service};
+use crate::talk::Talk;
+use crate::{local_view, machine, metrics, service, wiring};
 
 const FIRMWARE: &str = env!("CARGO_PKG_VERSION");
 const TELEMETRY: Duration = Duration::from_secs(10);
@@ -47,7 +48,7 @@ async fn serve(config: Config, bundle: Bundle) -> anyhow::Result<()> {
     let mut signals = Signals::listen()?;
     let video = config.video.pipeline();
     let audio = config.audio.pipeline();
-    let (hub, mut events) = Hub::new(hub_config(&bundle, &config.session));
+    let (hub, mut events) = Hub::new(hub_config(&bundle, &config));
     let media = Media::start(video.clone(), audio.clone(), &hub).context("media does not start")?;
     let uptime_ms = u64::try_from(machine::uptime().as_millis()).unwrap_or(u64::MAX);
     info!(device = %bundle.device, broker = %bundle.broker, video = video.source.name(), "heron-camera {FIRMWARE}");
@@ -61,7 +62,11 @@ async fn serve(config: Config, bundle: Bundle) -> anyhow::Result<()> {
     if let Some(address) = config.metrics {
         metrics::serve(address, sources.clone()).await?;
     }
-    let mut camera = Camera::new(sources, Reporter::new(video, audio, FIRMWARE));
+    if let Some(local) = &config.local_view {
+        local_view::serve(local, sources.hub.clone(), Arc::clone(&sources.media)).await?;
+    }
+    let talk = Talk::new(config.audio.speaker(), Arc::clone(&sources.media));
+    let mut camera = Camera::new(sources, Reporter::new(video, audio, FIRMWARE), talk);
     service::ready("started");
 
     let mut look = every(LOOK);
@@ -88,13 +93,24 @@ async fn serve(config: Config, bundle: Bundle) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn hub_config(bundle: &Bundle, session: &Session) -> HubConfig {
+fn hub_config(
+    bundle: &Bundle,
+    Config {
+        session,
+        video,
+        audio,
+        ..
+    }: &Config,
+) -> HubConfig {
     let mut config = HubConfig::new(
         bundle.device.clone(),
         bundle.identity.clone(),
         bundle.grant_key.clone(),
     );
     config.max_viewers = session.max_viewers;
+    config.udp_port = session.udp_port;
+    config.talk = audio.loudspeaker.is_some();
+    config.ladder = wiring::ladder(video, audio);
     if !session.bind.is_empty() {
         config.bind = session.bind.iter().map(ToString::to_string).collect();
     }
@@ -105,16 +121,18 @@ fn hub_config(bundle: &Bundle, session: &Session) -> HubConfig {
 struct Camera {
     sources: Sources,
     reporter: Reporter,
+    talk: Talk,
     started: Instant,
     alive: bool,
     status: String,
 }
 
 impl Camera {
-    fn new(sources: Sources, reporter: Reporter) -> Self {
+    fn new(sources: Sources, reporter: Reporter, talk: Talk) -> Self {
         Self {
             sources,
             reporter,
+            talk,
             started: Instant::now(),
             alive: true,
             status: String::new(),
@@ -122,13 +140,22 @@ impl Camera {
     }
 
     /// From the hub.
-    fn event(&self, event: Event) {
+    fn event(&mut self, event: Event) {
         match event {
             Event::Send { session, message } => {
                 log_refused(self.sources.link.publish_rtc(session, &message));
             }
-            Event::KeyFrameWanted => self.sources.media.request_key_frame(),
-            Event::Demand { viewers } => self.sources.media.set_active(viewers > 0),
+            Event::KeyFrameWanted { rung } => {
+                self.sources
+                    .media
+                    .request_key_frame(wiring::media_rung(rung));
+            }
+            Event::Targets(wanted) => self.sources.media.set_targets(wiring::targets(wanted)),
+            Event::Demand { viewers } => self.sources.media.set_sound(viewers > 0),
+            Event::Talk(event) => self.talk.event(event),
+            Event::Control { request, reply } => {
+                reply.error(ControlError::unknown_method(&request.method));
+            }
         }
     }
 
@@ -157,7 +184,8 @@ impl Camera {
         };
         let status = format!(
             "{broker}, {} viewers, video {}",
-            figures.viewers, figures.video.source
+            figures.viewers(),
+            figures.video.source
         );
         if status != self.status {
             service::status(&status);
@@ -183,7 +211,7 @@ impl Camera {
     }
 
     /// Viewers are told, then the control plane, then the devices are closed.
-    async fn stop(self, events: &mut mpsc::UnboundedReceiver<Event>) {
+    async fn stop(mut self, events: &mut mpsc::UnboundedReceiver<Event>) {
         let hub = self.sources.hub.clone();
         let closing = hub.close_all(
             EndReason::CameraShutdown,

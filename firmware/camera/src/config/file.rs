@@ -19,6 +19,7 @@ pub struct ConfigFile {
     pub audio: AudioSection,
     #[serde(default)]
     pub session: SessionSection,
+    pub local_view: Option<LocalViewSection>,
     pub metrics: Option<MetricsSection>,
 }
 
@@ -36,6 +37,19 @@ pub struct VideoSection {
     pub stream: Option<StreamName>,
     pub bitrate_kbps: Option<Whole>,
     pub gop_s: Option<Whole>,
+    pub encoder: Option<EncoderName>,
+    #[serde(default)]
+    pub sub: SubSection,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SubSection {
+    pub enabled: Option<bool>,
+    pub width: Option<Whole>,
+    pub height: Option<Whole>,
+    pub fps: Option<Whole>,
+    pub bitrate_kbps: Option<Whole>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -45,6 +59,7 @@ pub struct AudioSection {
     pub device: Option<String>,
     pub channels: Option<Whole>,
     pub bitrate_kbps: Option<Whole>,
+    pub loudspeaker: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -52,6 +67,15 @@ pub struct AudioSection {
 pub struct SessionSection {
     pub max_viewers: Option<Whole>,
     pub bind: Option<Vec<String>>,
+    pub udp_port: Option<Whole>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LocalViewSection {
+    pub listen: String,
+    pub token: Option<String>,
+    pub token_file: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -81,6 +105,15 @@ pub enum FormatName {
     Yu12,
     Mjpeg,
     H264,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EncoderName {
+    #[default]
+    Auto,
+    Hardware,
+    Software,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]

@@ -10,12 +10,15 @@ mod file;
 mod problem;
 mod validate;
 
-use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use std::{fmt, fs};
 
-use heron_media::{AudioConfig, AudioSourceConfig, PixelFormat, SourceConfig, VideoConfig};
+use heron_media::{
+    AudioConfig, AudioSourceConfig, EncoderChoice, PixelFormat, SourceConfig, SpeakerConfig,
+    SubConfig, VideoConfig,
+};
 
 pub use problem::{ConfigError, Problems};
 
@@ -30,6 +33,8 @@ pub struct Config {
     pub audio: Audio,
     /// Who may watch, and over which addresses.
     pub session: Session,
+    /// Where the camera can be watched without a control plane; nowhere unless it says so.
+    pub local_view: Option<LocalView>,
     /// Where figures are served, a loopback address.
     pub metrics: Option<SocketAddr>,
 }
@@ -45,10 +50,27 @@ pub struct Video {
     pub height: u32,
     /// Wanted frames per second.
     pub fps: u32,
-    /// The encoder's target, bit/s.
+    /// What the encoder aims at where every viewer has the bandwidth, bit/s.
     pub bitrate_bps: u32,
     /// Between key frames that nobody asked for; zero for none.
     pub key_interval: Duration,
+    /// Which encoder.
+    pub encoder: EncoderChoice,
+    /// The smaller stream for viewers with less bandwidth.
+    pub sub: Option<Sub>,
+}
+
+/// The `[video.sub]` section.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sub {
+    /// Width in pixels, even, at most the main stream's.
+    pub width: u32,
+    /// Height in pixels, likewise.
+    pub height: u32,
+    /// Frames per second at most.
+    pub fps: u32,
+    /// What its encoder aims at, at most, bit/s.
+    pub bitrate_bps: u32,
 }
 
 /// `video.source` with what belongs to it.
@@ -69,6 +91,8 @@ pub struct Audio {
     pub channels: u16,
     /// The encoder's target, bit/s.
     pub bitrate_bps: u32,
+    /// Where viewers who may talk are heard; `None` where nobody may.
+    pub loudspeaker: Option<String>,
 }
 
 /// `audio.source` with what belongs to it.
@@ -89,6 +113,61 @@ pub struct Session {
     pub max_viewers: usize,
     /// Local addresses for media; empty for every interface.
     pub bind: Vec<SocketAddr>,
+    /// The one UDP port of all viewers; 0 for any.
+    pub udp_port: u16,
+}
+
+/// The `[local_view]` section.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalView {
+    /// Where it is served.
+    pub listen: SocketAddr,
+    /// What a viewer must know.
+    pub token: Token,
+}
+
+/// The secret of the local view. It is never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Token {
+    /// It stands in the config.
+    Given(String),
+    /// The first line of a file, read when the service starts.
+    File(PathBuf),
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Given(_) => f.write_str("Given(..)"),
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+        }
+    }
+}
+
+impl Token {
+    /// The token itself.
+    ///
+    /// # Errors
+    ///
+    /// One line that names the file and what is wrong with it.
+    pub fn reveal(&self) -> Result<String, String> {
+        match self {
+            Self::Given(token) => Ok(token.clone()),
+            Self::File(path) => {
+                let text = fs::read_to_string(path).map_err(|error| {
+                    format!("local_view.token_file: {}: {error}", path.display())
+                })?;
+                let token = text.lines().next().unwrap_or_default().trim();
+                if !validate::is_token(token) {
+                    return Err(format!(
+                        "local_view.token_file: the first line of {} is no token: 16 to 256 letters, digits, and -._~+/=",
+                        path.display()
+                    ));
+                }
+                Ok(token.to_owned())
+            }
+        }
+    }
 }
 
 impl Video {
@@ -111,12 +190,32 @@ impl Video {
             fps: self.fps,
             bitrate: self.bitrate_bps,
             key_interval: self.key_interval,
+            encoder: self.encoder,
+            sub: self
+                .sub
+                .as_ref()
+                .map(|sub| SubConfig {
+                    width: sub.width,
+                    height: sub.height,
+                    fps: sub.fps,
+                    max_bitrate: sub.bitrate_bps,
+                })
+                .unwrap_or_default(),
             ..VideoConfig::default()
         }
     }
 }
 
 impl Audio {
+    /// Where viewers who may talk are heard; `None` where nobody may.
+    pub fn speaker(&self) -> Option<SpeakerConfig> {
+        let device = self.loudspeaker.clone()?;
+        Some(SpeakerConfig {
+            device,
+            ..SpeakerConfig::default()
+        })
+    }
+
     /// The pipeline to start; `None` without sound. `auto` looks for a microphone now.
     pub fn pipeline(&self) -> Option<AudioConfig> {
         let source = match &self.source {
@@ -199,6 +298,19 @@ mod tests {
             let text = format!("[{section}]\nsource = {source:?}\n{command}{}", &line[2..]);
             parse(&text).unwrap_or_else(|error| panic!("{text}\n{error}"));
         }
+        let local = EXAMPLE.split("# [local_view]\n").nth(1).unwrap();
+        let local: String = local
+            .lines()
+            .map_while(|line| line.strip_prefix("# "))
+            .filter(|line| line.contains(" = "))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        assert!(
+            parse(&format!("[local_view]\n{local}"))
+                .unwrap()
+                .local_view
+                .is_some()
+        );
         let metrics = EXAMPLE.split("# [metrics]\n# ").nth(1).unwrap();
         assert!(
             parse(&format!("[metrics]\n{metrics}"))
@@ -224,11 +336,11 @@ mod tests {
         assert_eq!(
             complaint("[video]\nwidth = 640\nwidht = 640\n"),
             "3: video.widht: unknown field `widht`, expected one of `source`, `device`, `path`, `command`, `width`, \
-             `height`, `fps`, `format`, `stream`, `bitrate_kbps`, `gop_s`"
+             `height`, `fps`, `format`, `stream`, `bitrate_kbps`, `gop_s`, `encoder`, `sub`"
         );
         assert_eq!(
             complaint("\n[vidoe]\n"),
-            "2: vidoe: unknown field `vidoe`, expected one of `bundle`, `video`, `audio`, `session`, `metrics`"
+            "2: vidoe: unknown field `vidoe`, expected one of `bundle`, `video`, `audio`, `session`, `local_view`, `metrics`"
         );
     }
 
@@ -269,6 +381,36 @@ mod tests {
             complaint("[video]\nsource = \"exec\"\ncommand = []\n"),
             "3: video.command: missing or empty; source = \"exec\" needs it: [\"program\", \"argument\", ...]"
         );
+    }
+
+    #[test]
+    fn the_smaller_stream_is_half_of_the_larger_unless_told_otherwise() {
+        let sub = parse("[video]\nwidth = 1920\nheight = 1080\n")
+            .unwrap()
+            .video
+            .sub
+            .unwrap();
+        assert_eq!((sub.width, sub.height, sub.fps), (960, 540, 30));
+        assert_eq!(
+            complaint("[video.sub]\nwidth = 1920\n"),
+            "1: video.sub: is 1920x360 at 30 fps; allowed: at most what [video] has, 1280x720 at 30 fps"
+        );
+        let config = parse("[video.sub]\nenabled = false\n").unwrap();
+        assert_eq!(config.video.sub, None);
+    }
+
+    #[test]
+    fn the_local_view_needs_a_secret_that_cannot_be_guessed_and_never_prints_it() {
+        let listen = "[local_view]\nlisten = \"0.0.0.0:8889\"\n";
+        assert!(complaint(listen).contains("`token` or `token_file`"));
+        let short = complaint(&format!("{listen}token = \"secret\"\n"));
+        assert!(
+            short.starts_with("3: local_view.token: allowed: 16"),
+            "{short}"
+        );
+        assert!(!short.contains("secret"));
+        let config = parse(&format!("{listen}token = \"0123456789abcdef\"\n")).unwrap();
+        assert!(!format!("{config:?}").contains("0123456789abcdef"));
     }
 
     #[test]

@@ -5,14 +5,16 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use heron_media::{AudioSourceConfig, ExecStream, PixelFormat, SourceConfig};
+use heron_media::{AudioSourceConfig, EncoderChoice, ExecStream, PixelFormat, SourceConfig};
 
 use super::file::{
-    AudioSection, AudioSourceName, ConfigFile, FormatName, MetricsSection, SessionSection,
-    StreamName, VideoSection, VideoSourceName, Whole,
+    AudioSection, AudioSourceName, ConfigFile, EncoderName, FormatName, LocalViewSection,
+    MetricsSection, SessionSection, StreamName, SubSection, VideoSection, VideoSourceName, Whole,
 };
 use super::problem::Problems;
-use super::{Audio, AudioSource, Config, ConfigError, Session, Video, VideoSource};
+use super::{
+    Audio, AudioSource, Config, ConfigError, LocalView, Session, Sub, Token, Video, VideoSource,
+};
 
 const BUNDLE: &str = "/etc/heron/bundle.toml";
 
@@ -23,6 +25,10 @@ const FPS: RangeInclusive<u32> = 1..=120;
 const VIDEO_KBPS: RangeInclusive<u32> = 50..=20_000;
 const GOP_S: RangeInclusive<u32> = 0..=600;
 const VIEWERS: RangeInclusive<u32> = 1..=256;
+/// 0 for any.
+const PORT: RangeInclusive<u32> = 0..=65_535;
+/// Shorter ones can be guessed: 16 characters of hexadecimal digits are 64 bits.
+const TOKEN_CHARACTERS: usize = 16;
 /// RFC 6716, section 2.1.1, and what two channels can use.
 const AUDIO_KBPS: RangeInclusive<u32> = 6..=256;
 const CHANNELS: RangeInclusive<u32> = 1..=2;
@@ -36,6 +42,9 @@ pub fn validate(path: &Path, text: &str, file: ConfigFile) -> Result<Config, Con
         video: video(&mut problems, folder, file.video),
         audio: audio(&mut problems, file.audio),
         session: session(&mut problems, file.session),
+        local_view: file
+            .local_view
+            .and_then(|section| local_view(&mut problems, folder, section)),
         metrics: file
             .metrics
             .and_then(|section| metrics(&mut problems, &section)),
@@ -90,14 +99,57 @@ fn video(problems: &mut Problems<'_>, folder: &Path, section: VideoSection) -> V
         VIDEO_KBPS,
     );
     let gop_s = within(problems, "video.gop_s", section.gop_s, 0, GOP_S);
+    let width = even(problems, "video.width", section.width, 1280);
+    let height = even(problems, "video.height", section.height, 720);
+    let fps = within(problems, "video.fps", section.fps, 30, FPS);
     Video {
         source,
-        width: even(problems, "video.width", section.width, 1280),
-        height: even(problems, "video.height", section.height, 720),
-        fps: within(problems, "video.fps", section.fps, 30, FPS),
+        width,
+        height,
+        fps,
         bitrate_bps: 1000 * kbps,
         key_interval: Duration::from_secs(gop_s.into()),
+        encoder: match section.encoder.unwrap_or_default() {
+            EncoderName::Auto => EncoderChoice::Auto,
+            EncoderName::Hardware => EncoderChoice::Hardware,
+            EncoderName::Software => EncoderChoice::Software,
+        },
+        sub: sub(problems, &section.sub, (width, height), fps, kbps),
     }
+}
+
+/// The smaller stream; unless told otherwise it has half the sides, and what that needs.
+fn sub(
+    problems: &mut Problems<'_>,
+    section: &SubSection,
+    (width, height): (u32, u32),
+    fps: u32,
+    kbps: u32,
+) -> Option<Sub> {
+    let half = |side: u32| (side / 2).next_multiple_of(2).max(*SIDE.start());
+    let sub = Sub {
+        width: even(problems, "video.sub.width", section.width, half(width)),
+        height: even(problems, "video.sub.height", section.height, half(height)),
+        fps: within(problems, "video.sub.fps", section.fps, fps, FPS),
+        bitrate_bps: 1000
+            * within(
+                problems,
+                "video.sub.bitrate_kbps",
+                section.bitrate_kbps,
+                (kbps * 3 / 10).max(*VIDEO_KBPS.start()),
+                VIDEO_KBPS,
+            ),
+    };
+    if sub.width > width || sub.height > height || sub.fps > fps {
+        problems.note(
+            "video.sub",
+            format_args!(
+                "is {}x{} at {} fps; allowed: at most what [video] has, {width}x{height} at {fps} fps",
+                sub.width, sub.height, sub.fps
+            ),
+        );
+    }
+    section.enabled.unwrap_or(true).then_some(sub)
 }
 
 fn y4m_path(problems: &mut Problems<'_>, path: Option<String>) -> String {
@@ -153,7 +205,64 @@ fn session(problems: &mut Problems<'_>, section: SessionSection) -> Session {
             16,
             VIEWERS,
         ) as usize,
+        udp_port: u16::try_from(within(
+            problems,
+            "session.udp_port",
+            section.udp_port,
+            0,
+            PORT,
+        ))
+        .unwrap_or_default(),
     }
+}
+
+fn local_view(
+    problems: &mut Problems<'_>,
+    folder: &Path,
+    section: LocalViewSection,
+) -> Option<LocalView> {
+    let listen = section.listen.parse().ok();
+    if listen.is_none() {
+        problems.note(
+            "local_view.listen",
+            format_args!(
+                "{:?} is not ADDRESS:PORT, as in 0.0.0.0:8889",
+                section.listen
+            ),
+        );
+    }
+    let token = match (section.token, section.token_file) {
+        (Some(token), None) if is_token(&token) => Token::Given(token),
+        (Some(_), None) => {
+            problems.note(
+                "local_view.token",
+                format_args!(
+                    "allowed: {TOKEN_CHARACTERS} to 256 letters, digits, and -._~+/=, as `openssl rand -hex 16` prints"
+                ),
+            );
+            return None;
+        }
+        (None, Some(file)) if !file.is_empty() => Token::File(folder.join(file)),
+        _ => {
+            problems.note(
+                "local_view",
+                "needs either `token` or `token_file`: whoever knows the token sees the camera",
+            );
+            return None;
+        }
+    };
+    Some(LocalView {
+        listen: listen?,
+        token,
+    })
+}
+
+/// A bearer token (RFC 6750 section 2.1) of a length that cannot be guessed.
+pub fn is_token(token: &str) -> bool {
+    (TOKEN_CHARACTERS..=256).contains(&token.len())
+        && token
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte))
 }
 
 fn audio(problems: &mut Problems<'_>, section: AudioSection) -> Audio {
@@ -174,6 +283,7 @@ fn audio(problems: &mut Problems<'_>, section: AudioSection) -> Audio {
     let channels = within(problems, "audio.channels", section.channels, 1, CHANNELS);
     Audio {
         source,
+        loudspeaker: section.loudspeaker.filter(|device| device != "none"),
         channels: if channels == 2 { 2 } else { 1 },
         bitrate_bps: 1000
             * within(
