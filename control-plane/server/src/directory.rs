@@ -5,9 +5,10 @@ use heron_protocol::DeviceId;
 use heron_protocol::grant::Right;
 
 use crate::signalling::{CameraRecord, Directory};
-use crate::store::Store;
+use crate::store::{Role, Store};
 
-/// Every account may watch and hear every camera of its own tenant; roles of finer grain belong here.
+/// Every account may watch and hear every camera of its own tenant, and an admin may also be heard there and change
+/// things; roles of finer grain belong here.
 pub struct StoredDirectory {
     store: Store,
 }
@@ -32,11 +33,15 @@ impl Directory for StoredDirectory {
     async fn may_view(&self, person: &str, device: &DeviceId) -> anyhow::Result<Vec<Right>> {
         let person = self.store.people.by_id(person).await?;
         let camera = self.store.cameras.find(device.as_str()).await?;
-        let same_tenant = matches!((person, camera), (Some(person), Some(camera)) if person.tenant == camera.tenant);
-        Ok(if same_tenant {
-            vec![Right::View, Right::Listen]
-        } else {
-            Vec::new()
+        let (Some(person), Some(camera)) = (person, camera) else {
+            return Ok(Vec::new());
+        };
+        if person.tenant != camera.tenant {
+            return Ok(Vec::new());
+        }
+        Ok(match person.role {
+            Role::Viewer => vec![Right::View, Right::Listen],
+            Role::Admin => vec![Right::View, Right::Listen, Right::Talk, Right::Control],
         })
     }
 }

@@ -1,11 +1,12 @@
-/** The controls over the picture: sound and full screen. */
+/** The controls over the picture: sound, talking and full screen. */
 
 import { Show } from 'solid-js';
-import { ExpandIcon, MutedIcon, ShrinkIcon, SoundIcon } from '../parts/icons';
+import { ExpandIcon, MicrophoneIcon, MutedIcon, ShrinkIcon, SoundIcon } from '../parts/icons';
 import type { FullScreen } from './full-screen';
 import type { Sound } from './sound';
+import type { Talk } from './talk';
 
-export function Controls(props: { sound: Sound; fullScreen: FullScreen }) {
+export function Controls(props: { sound: Sound; talk: Talk; mayTalk: boolean; fullScreen: FullScreen }) {
   const silent = () => props.sound.muted();
   return (
     <div class="controls">
@@ -35,6 +36,25 @@ export function Controls(props: { sound: Sound; fullScreen: FullScreen }) {
         data-testid="volume"
         onInput={(event) => props.sound.setVolume(event.currentTarget.valueAsNumber)}
       />
+      <Show when={props.mayTalk}>
+        <button
+          class="control"
+          classList={{ 'control-on-air': props.talk.state() === 'live' }}
+          type="button"
+          data-testid="talk"
+          data-state={props.talk.state()}
+          aria-pressed={props.talk.state() !== 'off'}
+          aria-keyshortcuts="t"
+          title={props.talk.state() === 'off' ? 'Talk to the people at the camera (t)' : 'Stop talking (t)'}
+          onClick={() => props.talk.toggle()}
+        >
+          <MicrophoneIcon />
+          <span>{props.talk.state() === 'live' ? 'On air' : 'Talk'}</span>
+        </button>
+        <span class="talk-note" aria-live="polite" data-testid="talk-note">
+          {props.talk.note()}
+        </span>
+      </Show>
       <button
         class="control control-last"
         type="button"

@@ -1,6 +1,7 @@
 /** The line of live figures below the picture. */
 
 import { For, type JSX } from 'solid-js';
+import type { Rung } from '../rtc/call';
 import { type Figures, relayed } from '../rtc/figures';
 import type { ViewerPhases } from '../signalling/messages';
 import { bitRate, milliseconds } from '../text/format';
@@ -17,8 +18,13 @@ const LATENCY_HINTS = {
   estimated: 'Network, buffer and decoder in this browser; what the camera itself needs comes on top',
 } as const;
 
-export function FiguresLine(props: { figures: Figures | undefined; phases: ViewerPhases | undefined }) {
-  const list = (): Figure[] => describe(props.figures, props.phases);
+const STREAMS = {
+  main: { name: 'Full', hint: 'The full picture, at the bitrate that this path and the other viewers allow' },
+  sub: { name: 'Small', hint: 'The smaller picture, since this path does not carry the full one' },
+} as const;
+
+export function FiguresLine(props: { figures: Figures | undefined; rung: Rung | null; phases: ViewerPhases | undefined }) {
+  const list = (): Figure[] => describe(props.figures, props.rung, props.phases);
   return (
     <dl class="figures" data-testid="live-figures" aria-label="Live figures">
       <For each={list()}>{(figure) => <Cell {...figure} />}</For>
@@ -35,12 +41,13 @@ function Cell(props: Figure): JSX.Element {
   );
 }
 
-function describe(now: Figures | undefined, phases: ViewerPhases | undefined): Figure[] {
+function describe(now: Figures | undefined, rung: Rung | null, phases: ViewerPhases | undefined): Figure[] {
   const known = <T,>(value: T | null | undefined, show: (value: T) => string) =>
     value === null || value === undefined ? undefined : show(value);
   const estimated = now?.latencyMethod === 'estimated';
   return [
     { name: 'Resolution', value: now?.width ? `${now.width}×${now.height}` : undefined, hint: now?.codec ?? undefined },
+    { name: 'Stream', value: known(rung, (rung) => STREAMS[rung].name), hint: rung ? STREAMS[rung].hint : undefined },
     { name: 'Frame rate', value: known(now?.fps, (fps) => `${Math.round(fps)} fps`) },
     { name: 'Bitrate', value: known(now?.kbps, bitRate) },
     {

@@ -8,6 +8,7 @@ import type { FullScreen } from './full-screen';
 import { Controls } from './controls';
 import type { Sound } from './sound';
 import type { StatusText } from './status';
+import type { Talk } from './talk';
 
 /** Whether the picture is known to come from this camera. */
 export type Trust = 'pending' | 'verified' | 'refused';
@@ -23,6 +24,8 @@ export interface StageProps {
   status: StatusText;
   trust: Trust;
   sound: Sound;
+  talk: Talk;
+  mayTalk: boolean;
   fullScreen: FullScreen;
   stage(element: HTMLElement): void;
   video(element: HTMLVideoElement): void;
@@ -109,7 +112,7 @@ export function Stage(props: StageProps) {
           </button>
         </Show>
       </div>
-      <Controls sound={props.sound} fullScreen={props.fullScreen} />
+      <Controls sound={props.sound} talk={props.talk} mayTalk={props.mayTalk} fullScreen={props.fullScreen} />
     </section>
   );
 }

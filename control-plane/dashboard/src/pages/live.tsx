@@ -10,11 +10,13 @@ import { watchFrames } from '../live/shown-frames';
 import { createSound } from '../live/sound';
 import { Stage, type Trust } from '../live/stage';
 import { statusText } from '../live/status';
+import { createTalk } from '../live/talk';
 import { BackIcon } from '../parts/icons';
 import { PageLink } from '../parts/link';
 import { PresencePill } from '../parts/presence';
 import { now } from '../parts/ticking';
 import { go, movedAt } from '../router';
+import type { Rung } from '../rtc/call';
 import type { Figures } from '../rtc/figures';
 import { Player, type Status } from '../rtc/player';
 import type { ViewerPhases } from '../signalling/messages';
@@ -39,6 +41,8 @@ function Watch(props: { device: string }) {
   const [figures, setFigures] = createSignal<Figures>();
   const [phases, setPhases] = createSignal<ViewerPhases>();
   const [trusted, setTrusted] = createSignal(false);
+  const [rung, setRung] = createSignal<Rung | null>(null);
+  const [mayTalk, setMayTalk] = createSignal(false);
   const sound = createSound();
   let stage!: HTMLElement;
   let video!: HTMLVideoElement;
@@ -60,6 +64,9 @@ function Watch(props: { device: string }) {
       status: (status) => {
         setStatus(status);
         if (status.at === 'opening' || status.at === 'retrying') setFigures(undefined);
+        if (status.at === 'playing' || status.at === 'interrupted') return;
+        setMayTalk(false);
+        talk.reset();
       },
       media: (stream) => {
         if (video.srcObject !== stream) video.srcObject = stream;
@@ -67,14 +74,21 @@ function Watch(props: { device: string }) {
       figures: (figures) => {
         setFigures(figures);
         setPhases(player.call?.phases.report());
+        setMayTalk(player.call?.mayTalk ?? false);
       },
+      rung: setRung,
       trusted: setTrusted,
+      notified: (method) => {
+        if (method === 'talk.ended') talk.taken();
+      },
     },
   );
 
+  const talk = createTalk(() => (player.call?.mayTalk ? player.call : undefined));
+
   // Before anything is drawn: the camera answers meanwhile.
   player.start(movedAt() ?? performance.now());
-  onCleanup(() => player.stop());
+  onCleanup(() => leaving());
 
   const text = () => statusText(status(), absence());
   const trust = (): Trust => {
@@ -99,11 +113,15 @@ function Watch(props: { device: string }) {
   const shortcut = (event: KeyboardEvent) => {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key === 'm') sound.toggle();
+    else if (event.key === 't' && mayTalk()) talk.toggle();
     else if (event.key === 'f') fullScreen.toggle();
     else if (event.key === 'Escape' && !fullScreen.active()) go('/');
   };
 
-  const leaving = () => player.stop();
+  const leaving = () => {
+    talk.reset();
+    player.stop();
+  };
 
   onMount(() => {
     sound.attach(video);
@@ -136,14 +154,16 @@ function Watch(props: { device: string }) {
         status={text()}
         trust={trust()}
         sound={sound}
+        talk={talk}
+        mayTalk={mayTalk()}
         fullScreen={fullScreen}
         stage={(element) => (stage = element)}
         video={(element) => (video = element)}
         onAgain={again}
       />
-      <FiguresLine figures={figures()} phases={phases()} />
+      <FiguresLine figures={figures()} rung={rung()} phases={phases()} />
       <p class="keys" aria-hidden="true">
-        <kbd>m</kbd> sound <kbd>f</kbd> full screen <kbd>Esc</kbd> back
+        <kbd>m</kbd> sound <Show when={mayTalk()}><kbd>t</kbd> talk </Show><kbd>f</kbd> full screen <kbd>Esc</kbd> back
       </p>
     </div>
   );

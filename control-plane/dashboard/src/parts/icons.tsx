@@ -92,3 +92,10 @@ export const UntrustedIcon = () => (
     <path d={`${SHIELD}M12 8.500v4M12 15.300v.2`} />
   </Icon>
 );
+
+export const MicrophoneIcon = () => (
+  <Icon>
+    <rect x="9" y="3" width="6" height="11" rx="3" />
+    <path d="M5.500 11.500a6.500 6.500 0 0 0 13 0M12 18v3" />
+  </Icon>
+);

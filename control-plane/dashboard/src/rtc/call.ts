@@ -11,9 +11,10 @@
  * whose number was seen is dropped. A call never begins anew: the player makes another one.
  */
 
-import { type EndReason, MAX_CANDIDATES, type ViewDown, type ViewerStats, type ViewUp } from '../signalling/messages';
+import { type EndReason, MAX_CANDIDATES, type Right, type ViewDown, type ViewerStats, type ViewUp } from '../signalling/messages';
 import { newCallId } from '../signalling/topics';
 import { Batch } from './batch';
+import { Control } from './control';
 import { type Figures, figures, type ShownFrame } from './figures';
 import { fromWire, toWire, useServers, viewingPeer } from './peer';
 import { Phases } from './phases';
@@ -28,6 +29,9 @@ export interface CallEnd {
   detail: string;
 }
 
+/** One size of the camera's picture: the full one, or the smaller one for slower paths. */
+export type Rung = 'main' | 'sub';
+
 /** What a call needs of the link. */
 export interface Signals {
   hear(call: string, listener: (message: ViewDown) => void): () => void;
@@ -38,8 +42,12 @@ export interface CallEvents {
   state(state: CallState): void;
   media(stream: MediaStream): void;
   ended(end: CallEnd): void;
+  /** The camera said something unasked on its data channel. */
+  notified(method: string): void;
 }
 
+/** What is asked for; the control plane grants what this account may have. */
+const RIGHTS: Right[] = ['view', 'listen', 'talk', 'control'];
 /** Candidates of one network card come within a few milliseconds of each other. */
 const BATCH_MS = 20;
 /** About a second of frames, from which the latency is taken. */
@@ -58,6 +66,7 @@ export class Call {
   readonly #id = newCallId();
   readonly #viewing = viewingPeer();
   readonly #peer = this.#viewing.peer;
+  readonly #control: Control;
   readonly #stream = new MediaStream();
   readonly #outgoing = new Batch<RTCIceCandidate>(BATCH_MS, MAX_CANDIDATES);
   readonly #early: RTCIceCandidateInit[] = [];
@@ -81,6 +90,7 @@ export class Call {
     private readonly events: CallEvents,
   ) {
     this.phases = new Phases(clicked);
+    this.#control = new Control(this.#viewing.control, (method) => this.events.notified(method));
     // Messages are handled one after the other, however long one takes.
     this.#mute = signals.hear(this.#id, (message) => {
       this.#inbox = this.#inbox.then(() => this.#receive(message)).catch((error: unknown) => this.#broke(error));
@@ -116,6 +126,32 @@ export class Call {
   /** Tells the control plane how the session goes. */
   report(): void {
     if (this.session !== undefined) this.signals.say(this.#id, { type: 'stats', stats: this.#stats() });
+    if (!this.#control.open) return;
+    const { freezes = 0, frozenMs = 0 } = this.#figures ?? {};
+    // The camera's own metrics know then how its viewers fare; nothing is lost when it does not take it.
+    void this.call('report', { freezes, freeze_ms: frozenMs }).catch(() => undefined);
+  }
+
+  /** The size of the picture that the camera sends on this path; null when it does not say. */
+  async rung(): Promise<Rung | null> {
+    if (!this.#control.open) return null;
+    const stats = (await this.call('stats').catch(() => null)) as { rung?: unknown } | null;
+    return stats?.rung === 'main' || stats?.rung === 'sub' ? stats.rung : null;
+  }
+
+  /** Calls a method of the camera. */
+  call(method: string, params?: Record<string, unknown>): Promise<unknown> {
+    return this.#control.call(method, params);
+  }
+
+  /** Whether the camera takes this person's voice. */
+  get mayTalk(): boolean {
+    return this.#control.open && this.#viewing.audio.currentDirection === 'sendrecv';
+  }
+
+  /** Sends the camera this sound, or none. */
+  send(track: MediaStreamTrack | null): Promise<void> {
+    return this.#viewing.audio.sender.replaceTrack(track);
   }
 
   /** The viewer leaves. */
@@ -129,7 +165,7 @@ export class Call {
     this.#offer = this.#viewing.made ?? (await this.#viewing.offer);
     if (this.#ended) return;
     const offer = this.#offer.sdp ?? '';
-    const said = this.signals.say(this.#id, { type: 'open', camera: this.camera, offer, rights: ['view', 'listen'] });
+    const said = this.signals.say(this.#id, { type: 'open', camera: this.camera, offer, rights: RIGHTS });
     if (!said) this.#end({ reason: 'unsignalled', detail: '' });
   }
 

@@ -18,7 +18,7 @@ function session(changes: { video?: object; pair?: object; local?: object; remot
     { id: 'C', type: 'codec', mimeType: 'video/H264' },
     {
       ...{ id: 'V', type: 'inbound-rtp', kind: 'video', codecId: 'C', frameWidth: 1280, frameHeight: 720 },
-      ...{ framesDecoded: 300, framesDropped: 2, freezeCount: 1, bytesReceived: 3_000_000, packetsLost: 4 },
+      ...{ framesDecoded: 300, framesDropped: 2, freezeCount: 1, totalFreezesDuration: 0.4, bytesReceived: 3_000_000, packetsLost: 4 },
       ...{ jitterBufferDelay: 6, jitterBufferEmittedCount: 300, totalDecodeTime: 1.5, ...changes.video },
     },
     {
@@ -32,7 +32,7 @@ describe('figures', () => {
   test('come from the selected pair and both media', () => {
     const now = figures(report(session()), [], undefined, 5000);
     expect(now).toMatchObject({
-      ...{ width: 1280, height: 720, codec: 'H264', framesDecoded: 300, framesDropped: 2, freezes: 1 },
+      ...{ width: 1280, height: 720, codec: 'H264', framesDecoded: 300, framesDropped: 2, freezes: 1, frozenMs: 400 },
       ...{ bytesReceived: 3_100_000, packetsLost: 5, audioLevel: 0.25, totalAudioEnergy: 1.5 },
       ...{ path: { local: 'host', remote: 'prflx', protocol: 'udp' }, dtlsState: 'connected' },
     });

@@ -27,6 +27,8 @@ export interface Figures {
   framesDecoded: number;
   framesDropped: number;
   freezes: number;
+  /** How long the picture stood still in all. */
+  frozenMs: number;
   packetsLost: number;
   audioPacketsReceived: number;
   /** Level of the sound as played, 0 to 1; some browsers count no level and no energy while muted. */
@@ -90,6 +92,7 @@ export function figures(report: Report, shown: readonly ShownFrame[], before: Fi
     framesDecoded,
     framesDropped: number(video?.['framesDropped']),
     freezes: number(video?.['freezeCount']),
+    frozenMs: 1000 * number(video?.['totalFreezesDuration']),
     packetsLost: number(video?.['packetsLost']) + number(audio?.['packetsLost']),
     audioPacketsReceived: number(audio?.['packetsReceived']),
     audioLevel: maybe(audio?.['audioLevel']),

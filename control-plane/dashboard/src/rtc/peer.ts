@@ -1,4 +1,7 @@
-/** The RTCPeerConnection of a viewer: receives one video and one sound track, tuned for low delay. */
+/**
+ * The RTCPeerConnection of a viewer: receives one video and one sound track, tuned for low delay, can send a voice, and
+ * has a data channel for calls to the camera.
+ */
 
 import type { Candidate, IceServer } from '../signalling/messages';
 
@@ -18,6 +21,10 @@ type Transceiver = RTCRtpTransceiver & {
 /** A connection that is about to offer. */
 export interface ViewingPeer {
   peer: RTCPeerConnection;
+  /** Calls to the camera. */
+  control: RTCDataChannel;
+  /** Sound in, and the person's voice out if they choose to talk. */
+  audio: RTCRtpTransceiver;
   /** The offer, not yet applied: gathering begins when it is. */
   offer: Promise<RTCSessionDescriptionInit>;
   /** The same, once it is made. */
@@ -41,11 +48,13 @@ export function viewingPeer(): ViewingPeer {
 function makeViewingPeer(): ViewingPeer {
   const peer = new RTCPeerConnection(CONFIGURATION);
   const video: Transceiver = peer.addTransceiver('video', { direction: 'recvonly' });
-  const audio: Transceiver = peer.addTransceiver('audio', { direction: 'recvonly' });
+  // No microphone is asked for: what is sent is nothing, until somebody talks.
+  const audio: Transceiver = peer.addTransceiver('audio', { direction: 'sendrecv' });
+  const control = peer.createDataChannel('control');
   preferH264(video);
   askForCaptureTime(video);
   for (const { receiver } of [video, audio]) showAtOnce(receiver);
-  const viewing: ViewingPeer = { peer, offer: peer.createOffer() };
+  const viewing: ViewingPeer = { peer, control, audio, offer: peer.createOffer() };
   viewing.offer.then(
     (made) => (viewing.made = made),
     // Whoever takes it hears of a failure; a spare that nobody takes must not raise an alarm.

@@ -4,7 +4,7 @@
  */
 
 import { Backoff } from '../signalling/backoff';
-import { Call, type CallEnd, type CallState, type Signals } from './call';
+import { Call, type CallEnd, type CallState, type Rung, type Signals } from './call';
 import type { Figures, ShownFrame } from './figures';
 import { afterEnd } from './retry';
 
@@ -25,6 +25,10 @@ export interface PlayerEvents {
   media(stream: MediaStream): void;
   /** Once a second while connected. */
   figures(figures: Figures): void;
+  /** Which size of the picture comes; null when the camera does not say. */
+  rung(rung: Rung | null): void;
+  /** The camera said something unasked. */
+  notified(method: string): void;
   /** The proof held, or a new call has not come to it yet. */
   trusted(trusted: boolean): void;
 }
@@ -77,6 +81,7 @@ export class Player {
       state: (state) => this.#calls(call, state),
       media: (stream) => this.events.media(stream),
       ended: (end) => this.#ended(end),
+      notified: (method) => this.events.notified(method),
     });
     this.#call = call;
     this.#poll = setInterval(() => void this.#measure(call), FIGURES_MS);
@@ -141,6 +146,8 @@ export class Player {
     this.events.figures(figures);
     this.#polls += 1;
     if (this.#polls % REPORT_EVERY === 0) call.report();
+    const rung = await call.rung();
+    if (call === this.#call) this.events.rung(rung);
   }
 
   #become(status: Status): void {

@@ -12,7 +12,7 @@ export const MAX_VIEW_BYTES = 48 * 1024;
 export const MAX_CANDIDATES = 64;
 
 /** What a viewer may ask for. */
-export type Right = 'view' | 'listen';
+export type Right = 'view' | 'listen' | 'talk' | 'control';
 
 export type EndReason =
   | 'viewer_closed'

@@ -19,7 +19,7 @@ use crate::access::PasswordHash;
 pub enum Role {
     /// Watch and listen.
     Viewer,
-    /// Also add and remove cameras.
+    /// Also talk, change a camera's picture, and add and remove cameras.
     Admin,
 }
 
