@@ -13,7 +13,7 @@ const TRIPLE: &str = "aarch64-unknown-linux-gnu";
 const PROFILE: &str = "lab";
 
 /// The tests of heron-media that need a real driver below them.
-pub const DEVICE_TESTS: &[&str] = &["v4l2", "loopback"];
+pub const DEVICE_TESTS: &[&str] = &["v4l2", "loopback", "m2m"];
 
 /// Builds the camera.
 pub fn build() -> Result<()> {

@@ -27,8 +27,9 @@ pub struct Guest {
 }
 
 impl Guest {
-    /// Boots a kernel with a root file system; the console is kept in `log`.
-    pub fn boot(kernel: &Path, initrd: &Path, log: &Path) -> Result<Self> {
+    /// Boots a kernel with a root file system. The guest sees the folder `shared` as `/mnt`; the console is kept in
+    /// `log`.
+    pub fn boot(kernel: &Path, initrd: &Path, shared: &Path, log: &Path) -> Result<Self> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
         let mut machine = tied(Path::new("qemu-system-aarch64"))
             // Plain emulation: it works everywhere, nested virtualisation does not.
@@ -60,6 +61,11 @@ impl Guest {
                 "-device",
                 "virtio-net-pci,netdev=net,romfile=",
             ])
+            .arg("-virtfs")
+            .arg(format!(
+                "local,path={},mount_tag=host,security_model=none",
+                shared.display()
+            ))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

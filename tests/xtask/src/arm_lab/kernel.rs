@@ -1,4 +1,4 @@
-//! Debian's arm64 kernel: the image, and the modules the lab needs.
+//! Debian's arm64 kernel: the image, the modules the lab needs, and what more are built against.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,10 +7,19 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use super::debian;
 use crate::step;
 
 /// Loaded by the guest's first process.
-const MODULES: &[&str] = &["virtio_pci", "virtio_net", "vivid", "snd-aloop"];
+pub const MODULES: &[&str] = &[
+    "virtio_pci",
+    "virtio_net",
+    "9p",
+    "9pnet_virtio",
+    "vivid",
+    "v4l2-mem2mem",
+    "snd-aloop",
+];
 
 /// An unpacked kernel.
 pub struct Kernel {
@@ -18,6 +27,8 @@ pub struct Kernel {
     pub release: String,
     /// What QEMU boots.
     pub image: PathBuf,
+    /// What its modules are built against.
+    pub headers: PathBuf,
     modules: PathBuf,
 }
 
@@ -27,37 +38,23 @@ pub fn ensure(cache: &Path) -> Result<Kernel> {
     if let Ok(kernel) = unpacked(&folder) {
         return Ok(kernel);
     }
-    fs::create_dir_all(&folder)?;
-    let depends = step::output(
-        Command::new("apt-cache")
-            .args(["depends", "linux-image-arm64:arm64"])
-            // Its words are read below, and it would translate them.
-            .env("LC_ALL", "C"),
+    // The image and the headers must be of one release, and the archive keeps only the latest.
+    if folder.exists() {
+        fs::remove_dir_all(&folder)?;
+    }
+    let image = debian::dependency("linux-image-arm64:arm64", "linux-image-")?;
+    let release = image.trim_start_matches("linux-image-");
+    let headers = format!("linux-headers-{release}:arm64");
+    debian::unpack(
+        &[
+            &format!("{image}:arm64"),
+            &headers,
+            &debian::dependency(&headers, "linux-headers-")?,
+            // Programs, for this machine.
+            &debian::dependency(&headers, "linux-kbuild-")?,
+        ],
+        &folder,
     )?;
-    let package = depends
-        .lines()
-        .find_map(|line| {
-            line.trim()
-                .strip_prefix("Depends: ")?
-                .strip_suffix(":arm64")
-        })
-        .context("Debian's linux-image-arm64 names no kernel: run `apt-get update`")?;
-    step::run(
-        Command::new("apt-get")
-            .args(["download", &format!("{package}:arm64")])
-            .current_dir(&folder),
-    )?;
-    let archive = fs::read_dir(&folder)?
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .find(|path| path.extension().is_some_and(|extension| extension == "deb"))
-        .context("apt-get downloaded no kernel package")?;
-    step::run(
-        Command::new("dpkg-deb")
-            .arg("--extract")
-            .arg(&archive)
-            .arg(&folder),
-    )?;
-    fs::remove_file(archive)?;
     unpacked(&folder)
 }
 
@@ -103,11 +100,31 @@ fn unpacked(folder: &Path) -> Result<Kernel> {
         )?;
     }
     let image = folder.join("boot").join(format!("vmlinuz-{release}"));
+    let headers = folder
+        .join("usr/src")
+        .join(format!("linux-headers-{release}"));
+    find_common_headers(&headers)?;
     Ok(Kernel {
         release,
         image,
+        headers,
         modules,
     })
+}
+
+/// The headers' Makefile names those that all architectures share by where the package would install them.
+fn find_common_headers(headers: &Path) -> Result<()> {
+    let makefile = headers.join("Makefile");
+    let text = fs::read_to_string(&makefile).context("the kernel has no headers")?;
+    let common = text
+        .trim_end()
+        .trim_end_matches("/Makefile")
+        .rsplit('/')
+        .next()
+        .context("the headers' Makefile includes no other")?;
+    let common = headers.with_file_name(common).join("Makefile");
+    fs::write(makefile, format!("include {}\n", common.display()))?;
+    Ok(())
 }
 
 /// The files of some modules and of all they depend on, by depmod's index (`FILE: FILE...`).

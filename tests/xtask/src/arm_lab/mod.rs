@@ -1,11 +1,17 @@
 //! `cargo xtask arm-lab`: the camera as an aarch64 program on Debian's arm64 kernel, with a V4L2
-//! camera (`vivid`) and an ALSA card (`snd-aloop`) that only differ from real ones below the
-//! driver, watched by Chromium on this machine.
+//! camera (`vivid`), an H.264 encoder (`heron-h264enc`, ours) and an ALSA card (`snd-aloop`) that
+//! only differ from real ones below the driver, watched by Chromium on this machine.
+//!
+//! The encoder is checked first, then heron-media's tests run on all the drivers, and then the
+//! camera is watched twice: with the software encoder, and with the driver's.
 //!
 //! The guest is behind QEMU's user network and the control plane is told to relay, so the media
 //! takes the way it takes between two closed networks: through TURN.
 
-mod cross;
+pub mod cross;
+mod debian;
+mod drivers;
+mod encoder;
 mod guest;
 mod initramfs;
 mod kernel;
@@ -36,6 +42,12 @@ const PICTURE: Picture = Picture {
 const CACHE: &str = "arm-lab/cache";
 /// Where the tests for the guest wait.
 const DEVICE_TESTS: &str = "arm-lab/device-tests";
+/// Where the kernel modules for the guest wait.
+const MODULES: &str = "arm-lab/modules";
+/// What the guest sees as `/mnt`.
+const SHARED: &str = "arm-lab/shared";
+/// Which encoder the camera is to use, and the script that watches it then.
+const SCENARIOS: &[(&str, &str)] = &[("software", "arm-lab"), ("hardware", "arm-lab-encoder")];
 /// A tone into the loopback's one side comes out of its other, where the camera listens. Again and again, as the card
 /// may be unplugged.
 const TONE: &str = "while :; do speaker-test -D hw:Loopback,0 -t sine -f 440 -r 48000 -c 2 -F S16_LE; sleep 0.5; done \
@@ -53,6 +65,7 @@ pub fn run() -> Result<()> {
         cross::build_device_tests(&workspace::target().join(DEVICE_TESTS))?;
         let kernel = kernel::ensure(&cache)?;
         root::ensure(&cache, &kernel)?;
+        drivers::build(&cache, &kernel, &workspace::target().join(MODULES))?;
     }
     netns::enter()?;
     let folder = workspace::target().join("arm-lab");
@@ -73,10 +86,16 @@ fn watch(cache: &Path, folder: &Path) -> Result<()> {
     let account = control.add_user("demo")?;
     let bundle = control.add_camera("ARM lab")?;
     let kernel = kernel::ensure(cache)?;
-    let initrd = with_payload(&root::ensure(cache, &kernel)?, folder, &bundle)?;
+    let payload = payload(folder)?;
+    add_camera(&payload, &bundle)?;
+    let initrd = with_payload(&root::ensure(cache, &kernel)?, &payload, folder)?;
 
+    let shared = workspace::target().join(SHARED);
+    fs::create_dir_all(&shared)?;
     println!("  Booting Linux {} for arm64, emulated", kernel.release);
-    let mut guest = Guest::boot(&kernel.image, &initrd, &folder.join("console.log"))?;
+    let log = folder.join("console.log");
+    let mut guest = Guest::boot(&kernel.image, &initrd, &shared, &log)?;
+    encoder::check(&mut guest, &shared)?;
     let devices = guest.run("heron-camera devices", Duration::from_secs(60))?;
     println!(
         "  heron-camera devices, in the guest:\n{}",
@@ -94,42 +113,62 @@ fn watch(cache: &Path, folder: &Path) -> Result<()> {
         );
     }
     guest.run(TONE, Duration::from_secs(10))?;
-    guest.run(
-        "heron-camera run --config /etc/heron/heron-camera.toml </dev/null 2>&1 \
-         | while read -r line; do echo \"camera: $line\"; done >/dev/console &",
-        Duration::from_secs(10),
-    )?;
-    let limit = Duration::from_secs(300);
-    browser::run(
-        &node,
-        "arm-lab",
-        &input(&control, &account, folder),
-        limit,
-        &mut |what, command| match what {
-            "guest" => guest.run(command, Duration::from_secs(60)),
-            _ => bail!("the ARM lab knows no `{what}`"),
-        },
-    )?
-    .conclude()
+    for (encoder, script) in SCENARIOS {
+        println!("  Watching the camera with `encoder = \"{encoder}\"`");
+        guest.run(&start_camera(encoder), Duration::from_secs(30))?;
+        let limit = Duration::from_secs(300);
+        browser::run(
+            &node,
+            script,
+            &input(&control, &account, folder),
+            limit,
+            &mut |what, command| match what {
+                "guest" => guest.run(command, Duration::from_secs(60)),
+                _ => bail!("the ARM lab knows no `{what}`"),
+            },
+        )?
+        .conclude()?;
+    }
+    Ok(())
 }
 
-/// The bare root system plus what belongs to this run: the first process, the camera, its files.
-fn with_payload(root: &Path, folder: &Path, bundle: &Path) -> Result<PathBuf> {
+/// Starts the camera in the guest, anew if one runs; its log goes to the console.
+fn start_camera(encoder: &str) -> String {
+    format!(
+        "killall heron-camera 2>/dev/null; while pidof heron-camera >/dev/null; do sleep 0.2; done; \
+         heron-camera run --config /etc/heron/{encoder}.toml </dev/null 2>&1 \
+         | while read -r line; do echo \"camera: $line\"; done >/dev/console &"
+    )
+}
+
+/// What belongs to this run, beside the bare root system: the first process and the drivers.
+fn payload(folder: &Path) -> Result<PathBuf> {
     let payload = folder.join("payload");
     if payload.exists() {
         fs::remove_dir_all(&payload)?;
     }
-    let etc = payload.join("etc/heron");
-    let programs = payload.join("usr/bin");
-    fs::create_dir_all(&etc)?;
-    fs::create_dir_all(&programs)?;
+    let modules = payload.join("usr/lib/heron-modules");
+    fs::create_dir_all(&modules)?;
     fs::copy(
         workspace::root().join("tests/arm-lab/init"),
         payload.join("init"),
     )?;
-    fs::copy(cross::built(), programs.join("heron-camera"))?;
+    for module in fs::read_dir(workspace::target().join(MODULES))? {
+        let module = module?;
+        fs::copy(module.path(), modules.join(module.file_name()))?;
+    }
+    Ok(payload)
+}
+
+/// The camera, its files and the device tests.
+fn add_camera(payload: &Path, bundle: &Path) -> Result<()> {
+    let etc = payload.join("etc/heron");
+    let programs = payload.join("usr/bin");
     let tests = payload.join("usr/lib/heron-tests");
-    fs::create_dir_all(&tests)?;
+    for folder in [&etc, &programs, &tests] {
+        fs::create_dir_all(folder)?;
+    }
+    fs::copy(cross::built(), programs.join("heron-camera"))?;
     for name in cross::DEVICE_TESTS {
         fs::copy(
             workspace::target().join(DEVICE_TESTS).join(name),
@@ -137,15 +176,22 @@ fn with_payload(root: &Path, folder: &Path, bundle: &Path) -> Result<PathBuf> {
         )?;
     }
     fs::copy(bundle, etc.join("bundle.toml"))?;
-    let config = camera_config(
-        "bundle.toml",
-        PICTURE,
-        "device = \"/dev/video0\"\n",
-        "device = \"hw:Loopback,1\"\nchannels = 2\n",
-    );
-    fs::write(etc.join("heron-camera.toml"), config)?;
+    for (encoder, _) in SCENARIOS {
+        let config = camera_config(
+            "bundle.toml",
+            PICTURE,
+            &format!("device = \"/dev/video0\"\nencoder = \"{encoder}\"\n"),
+            "device = \"hw:Loopback,1\"\nchannels = 2\n",
+        );
+        fs::write(etc.join(format!("{encoder}.toml")), config)?;
+    }
+    Ok(())
+}
+
+/// The bare root system and a payload as one initramfs.
+fn with_payload(root: &Path, payload: &Path, folder: &Path) -> Result<PathBuf> {
     let archive = folder.join("payload.cpio.gz");
-    initramfs::pack(&payload, &archive)?;
+    initramfs::pack(payload, &archive)?;
     // The kernel unpacks archives one after the other, later files over earlier ones.
     let whole = folder.join("initrd");
     fs::write(&whole, [fs::read(root)?, fs::read(archive)?].concat())?;
@@ -154,4 +200,25 @@ fn with_payload(root: &Path, folder: &Path, bundle: &Path) -> Result<PathBuf> {
 
 fn indented(text: &str) -> String {
     text.lines().map(|line| format!("    {line}\n")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The lab without the camera, in a minute: for work on the encoder's driver.
+    #[test]
+    #[ignore = "boots the emulated machine"]
+    fn the_encoder_driver_is_one() {
+        let folder = workspace::target().join("arm-lab/driver");
+        let cache = workspace::target().join(CACHE);
+        fs::create_dir_all(&folder).unwrap();
+        let kernel = kernel::ensure(&cache).unwrap();
+        drivers::build(&cache, &kernel, &workspace::target().join(MODULES)).unwrap();
+        let root = root::ensure(&cache, &kernel).unwrap();
+        let initrd = with_payload(&root, &payload(&folder).unwrap(), &folder).unwrap();
+        let log = folder.join("console.log");
+        let mut guest = Guest::boot(&kernel.image, &initrd, &folder, &log).unwrap();
+        encoder::check(&mut guest, &folder).unwrap();
+    }
 }
