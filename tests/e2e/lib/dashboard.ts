@@ -5,7 +5,7 @@ import { installProbe, type Received, type ShownPicture } from './probe';
 import type { Input } from './xtask';
 
 /** Headless, quiet, and able to run as root; nothing else differs from a person's Chromium. */
-const FLAGS = [
+export const FLAGS = [
   '--no-sandbox',
   '--disable-gpu',
   '--disable-quic',
@@ -13,6 +13,8 @@ const FLAGS = [
   '--disable-background-networking',
   '--disable-component-update',
   '--disable-sync',
+  // A container's shared memory may be too small for video frames, and the page would crash.
+  '--disable-dev-shm-usage',
   '--autoplay-policy=no-user-gesture-required',
 ];
 
@@ -50,10 +52,26 @@ export class Dashboard {
   }
 
   async signIn(password = this.input.password): Promise<void> {
-    await this.page.goto(this.input.url);
+    await this.goto(START_MS);
     await this.page.getByTestId('sign-in-name').fill(this.input.name);
     await this.page.getByTestId('sign-in-password').fill(password);
     await this.page.getByTestId('sign-in-submit').click();
+  }
+
+  /** Opens the page as a person would: a load that a change of the network broke off is tried again. */
+  private async goto(limit: number): Promise<void> {
+    const end = performance.now() + limit;
+    for (;;) {
+      try {
+        await this.page.goto(this.input.url);
+        return;
+      } catch (error) {
+        const broken = error instanceof Error && error.message.includes('net::ERR_');
+        if (!broken || performance.now() > end) throw error;
+        console.log(`loading the page again: ${error.message.split('\n', 1)[0]}`);
+        await this.page.waitForTimeout(500);
+      }
+    }
   }
 
   /** Waits until the list says that the camera is online. */
@@ -114,18 +132,18 @@ export class Dashboard {
 
   /** Waits until so many more pictures were decoded than `before`. */
   async framesAfter(before: Received, count: number, limit: number): Promise<Received> {
-    const end = Date.now() + limit;
+    const end = performance.now() + limit;
     for (;;) {
       const now = await this.received();
-      if (now.framesDecoded - before.framesDecoded >= count || Date.now() > end) return now;
+      if (now.framesDecoded - before.framesDecoded >= count || performance.now() > end) return now;
       await this.page.waitForTimeout(100);
     }
   }
 
   /** Waits for sound above a level, over half a second; false if there was none in time. */
   async audible(level: number, limit: number): Promise<boolean> {
-    const end = Date.now() + limit;
-    while (Date.now() < end) {
+    const end = performance.now() + limit;
+    while (performance.now() < end) {
       const before = await this.received();
       await this.page.waitForTimeout(500);
       if (loudness(before, await this.received()) > level) return true;

@@ -17,6 +17,15 @@ export interface Input {
   output: string;
   /** How often to start, where that is the point. */
   starts?: number;
+  /** Of a bench: what to measure, Heron first. */
+  servers?: string[];
+  /** Of a bench: how often, and for how long each time. */
+  runs?: number;
+  seconds?: number;
+  /** Of a bench: pictures a second that the servers send. */
+  fps?: number;
+  /** Of a bench with a link: the Chromium that is started behind it. */
+  chromiumBehindLink?: string;
 }
 
 export interface Result {

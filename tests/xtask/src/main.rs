@@ -65,6 +65,17 @@ enum Chore {
         #[command(subcommand)]
         what: bench::What,
     },
+    /// Let viewers come and go for a long time, and see that nothing of the camera grows.
+    Soak {
+        /// For how long.
+        #[arg(long, default_value_t = 30.0)]
+        minutes: f64,
+        /// The same seed, the same coming and going.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+    /// Play the camera's local view with GStreamer's own WHEP client.
+    WhepPlayer,
     /// Run the camera on an emulated ARM machine with real V4L2 and ALSA, and watch it.
     ArmLab,
 }
@@ -76,6 +87,8 @@ fn main() -> ExitCode {
         Chore::Test { only } => test::run(&only),
         Chore::E2e { only } => e2e::run(&only),
         Chore::Bench { what } => bench::run(&what),
+        Chore::Soak { minutes, seed } => bench::soak::run(minutes, seed),
+        Chore::WhepPlayer => bench::whep_player::run(),
         Chore::ArmLab => arm_lab::run(),
     };
     if let Err(error) = done {

@@ -36,12 +36,39 @@ const ARM_LAB: &[&str] = &[
     "kmod",
     "cpio",
     "gzip",
+    "xz-utils",
+    "ffmpeg",
 ];
 
 /// Foreign programs that the tests talk to. Each test starts its own; Debian's services are not wanted.
 const PEERS: &[&str] = &["coturn", "mosquitto", "mosquitto-clients"];
+/// The servers that Heron is measured against, and what feeds them.
+const BENCH: &[&str] = &[
+    "janus",
+    "gstreamer1.0-tools",
+    "gstreamer1.0-plugins-base",
+    "gstreamer1.0-plugins-good",
+    "gstreamer1.0-plugins-bad",
+    "gstreamer1.0-plugins-ugly",
+    "gstreamer1.0-nice",
+    "python3-gi",
+    "python3-gst-1.0",
+    "gir1.2-gst-plugins-base-1.0",
+    "gir1.2-gst-plugins-bad-1.0",
+    "iproute2",
+    "util-linux",
+];
+/// To build a player on GStreamer's WHEP client, and to decode.
+const WHEP_PLAYER: &[&str] = &[
+    "libgstreamer1.0-dev",
+    "libgstreamer-plugins-bad1.0-dev",
+    "gstreamer1.0-plugins-base",
+    "gstreamer1.0-plugins-good",
+    "gstreamer1.0-plugins-bad",
+    "gstreamer1.0-nice",
+];
 /// The services that come with them.
-const SERVICES: &[&str] = &["coturn", "mosquitto"];
+const SERVICES: &[&str] = &["coturn", "mosquitto", "janus"];
 
 /// What a command needs, and how it is called as a package.
 struct Wanted {
@@ -69,14 +96,24 @@ pub fn ensure_browser() -> Result<()> {
 
 /// Installs the foreign programs that the tests talk to, without leaving a service of theirs behind.
 pub fn ensure_peers() -> Result<()> {
+    without_services(PEERS)
+}
+
+/// Installs the servers that Heron is measured against, without leaving a service of theirs behind.
+pub fn ensure_bench() -> Result<()> {
+    without_services(BENCH)
+}
+
+/// Installs packages and turns off the [`SERVICES`] that came with them.
+fn without_services(packages: &[&'static str]) -> Result<()> {
     let installed = installed()?;
     let fresh: Vec<&str> = SERVICES
         .iter()
         .copied()
-        .filter(|name| !installed.contains(*name))
+        .filter(|name| packages.contains(name) && !installed.contains(*name))
         .collect();
     ensure(Wanted {
-        packages: PEERS.to_vec(),
+        packages: packages.to_vec(),
         foreign: None,
     })?;
     if !fresh.is_empty() && step::found("systemctl") {
@@ -91,6 +128,11 @@ pub fn ensure_peers() -> Result<()> {
             .output();
     }
     Ok(())
+}
+
+/// Installs what GStreamer's WHEP client needs.
+pub fn ensure_whep_player() -> Result<()> {
+    without_services(WHEP_PLAYER)
 }
 
 /// Installs what the ARM lab needs and is missing.

@@ -46,6 +46,11 @@ impl Process {
         })
     }
 
+    /// Its process id: `setpriv` becomes the program.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Fails with the end of the log when the program has ended.
     pub fn ensure_running(&mut self) -> Result<()> {
         if let Some(status) = self.child.try_wait()? {

@@ -50,7 +50,10 @@ pub fn run_quoted(command: &mut Command) -> Result<()> {
     let status = child.wait()?;
     if !status.success() {
         let last: Vec<_> = last.into();
-        bail!("`{line}` failed ({status}), and said at last:\n{}", last.join("\n"));
+        bail!(
+            "`{line}` failed ({status}), and said at last:\n{}",
+            last.join("\n")
+        );
     }
     Ok(())
 }
