@@ -33,3 +33,28 @@ pub use peer::{Answer, MessageError, Peer};
 pub use rtp::batch::{Batch, BatchPacket, Run};
 pub use sdp::OfferError;
 pub use stats::PeerStats;
+
+/// Ways in for the fuzz targets of `tests/fuzz`, which see only what is public.
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    /// Reads an SDP offer.
+    pub fn offer(sdp: &str) {
+        let rights = crate::Rights {
+            video: true,
+            audio: true,
+            talk: true,
+            control: true,
+        };
+        let _ = crate::sdp::offer::Offer::read(sdp, rights);
+    }
+
+    /// Reads a compound RTCP packet.
+    pub fn rtcp(bytes: &[u8]) {
+        let _ = crate::rtcp::read(bytes);
+    }
+
+    /// Reads a STUN message.
+    pub fn stun(bytes: &[u8]) {
+        let _ = crate::ice::read_stun(bytes);
+    }
+}

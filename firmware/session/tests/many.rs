@@ -286,7 +286,9 @@ async fn ten_viewers_and_garbage_share_one_port() {
         10
     );
     assert_eq!(stats.strange_datagrams, 512);
-    assert!(stats.packetise.count >= 10 && stats.pace.count >= 100 && stats.send.count >= 100);
+    assert!(
+        stats.packetise.count() >= 10 && stats.pace.count() >= 100 && stats.send.count() >= 100
+    );
     assert!(
         stats
             .viewers

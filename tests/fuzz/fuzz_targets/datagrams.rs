@@ -1,6 +1,11 @@
-//! Any datagram is STUN or is not; reading it never panics.
+//! Any datagram is STUN, RTCP or a viewer's, or is not; reading it never panics.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|bytes: &[u8]| heron_turn::fuzzing::stun(bytes));
+fuzz_target!(|bytes: &[u8]| {
+    heron_turn::fuzzing::stun(bytes);
+    heron_peer::fuzzing::stun(bytes);
+    heron_peer::fuzzing::rtcp(bytes);
+    heron_session::fuzzing::demux(bytes);
+});

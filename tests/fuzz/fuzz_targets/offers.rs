@@ -3,4 +3,4 @@
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|sdp: &str| heron_session::fuzzing::offer(sdp));
+fuzz_target!(|sdp: &str| heron_peer::fuzzing::offer(sdp));

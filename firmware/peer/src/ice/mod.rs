@@ -11,6 +11,12 @@ use rand::RngCore;
 
 pub use candidate::{CandidateKind, LocalCandidate, RemoteCandidate};
 
+/// Whether this is a STUN message that can be read, for the fuzz target.
+#[cfg(fuzzing)]
+pub(crate) fn read_stun(bytes: &[u8]) -> bool {
+    stun::Message::read(bytes).is_some()
+}
+
 /// Where ICE stands (RFC 8829 section 4.2.4 names the states).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IceState {
