@@ -77,7 +77,7 @@ fn router(served: Served) -> Router {
         .route("/whep", post(whep::watch))
         .route("/whep/{id}", delete(whep::end))
         .route("/snapshot.jpg", get(snapshot))
-        .layer(middleware::from_fn_with_state(
+        .route_layer(middleware::from_fn_with_state(
             served.token.clone(),
             token::guard,
         ));
