@@ -76,7 +76,7 @@ fn what_is_wrong_is_told_by_line_and_key() {
         (
             "[video]\nsource = \"pattern\"\nfsp = 30\n",
             "camera.toml:4: video.fsp: unknown field `fsp`, expected one of `source`, `device`, `path`, `command`, \
-             `width`, `height`, `fps`, `format`, `stream`, `bitrate_kbps`, `gop_s`\n",
+             `width`, `height`, `fps`, `format`, `stream`, `bitrate_kbps`, `gop_s`, `encoder`, `sub`\n",
         ),
         (
             "[video]\nfps = \"fast\"\n",
