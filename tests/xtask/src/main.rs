@@ -77,7 +77,11 @@ enum Chore {
     /// Play the camera's local view with GStreamer's own WHEP client.
     WhepPlayer,
     /// Run the camera on an emulated ARM machine with real V4L2 and ALSA, and watch it.
-    ArmLab,
+    ArmLab {
+        /// Which encoder the camera is to use while it is watched.
+        #[arg(long, value_delimiter = ',', default_value = "software")]
+        encoder: Vec<arm_lab::Encoder>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -89,7 +93,7 @@ fn main() -> ExitCode {
         Chore::Bench { what } => bench::run(&what),
         Chore::Soak { minutes, seed } => bench::soak::run(minutes, seed),
         Chore::WhepPlayer => bench::whep_player::run(),
-        Chore::ArmLab => arm_lab::run(),
+        Chore::ArmLab { encoder } => arm_lab::run(&encoder),
     };
     if let Err(error) = done {
         eprintln!("xtask: {error:#}");

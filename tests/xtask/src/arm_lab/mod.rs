@@ -3,7 +3,7 @@
 //! only differ from real ones below the driver, watched by Chromium on this machine.
 //!
 //! The encoder is checked first, then heron-media's tests run on all the drivers, and then the
-//! camera is watched twice: with the software encoder, and with the driver's.
+//! camera is watched: with the software encoder, or with the driver's, or with one after the other.
 //!
 //! The guest is behind QEMU's user network and the control plane is told to relay, so the media
 //! takes the way it takes between two closed networks: through TURN.
@@ -46,15 +46,42 @@ const DEVICE_TESTS: &str = "arm-lab/device-tests";
 const MODULES: &str = "arm-lab/modules";
 /// What the guest sees as `/mnt`.
 const SHARED: &str = "arm-lab/shared";
-/// Which encoder the camera is to use, and the script that watches it then.
-const SCENARIOS: &[(&str, &str)] = &[("software", "arm-lab"), ("hardware", "arm-lab-encoder")];
+/// The guest's cameras' configurations, one for each encoder.
+const ENCODERS: &[Encoder] = &[Encoder::Software, Encoder::Hardware];
 /// A tone into the loopback's one side comes out of its other, where the camera listens. Again and again, as the card
 /// may be unplugged.
 const TONE: &str = "while :; do speaker-test -D hw:Loopback,0 -t sine -f 440 -r 48000 -c 2 -F S16_LE; sleep 0.5; done \
     </dev/null >/dev/null 2>&1 &";
 
+/// Which encoder the camera is to use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Encoder {
+    /// OpenH264.
+    Software,
+    /// The driver's.
+    Hardware,
+}
+
+impl Encoder {
+    /// As the camera's configuration has it.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Software => "software",
+            Self::Hardware => "hardware",
+        }
+    }
+
+    /// The script that watches the camera then.
+    const fn script(self) -> &'static str {
+        match self {
+            Self::Software => "arm-lab",
+            Self::Hardware => "arm-lab-encoder",
+        }
+    }
+}
+
 /// Builds, boots, watches, and prints what came through.
-pub fn run() -> Result<()> {
+pub fn run(encoders: &[Encoder]) -> Result<()> {
     let cache = workspace::target().join(CACHE);
     if !netns::inside() {
         packages::ensure_build()?;
@@ -69,7 +96,7 @@ pub fn run() -> Result<()> {
     }
     netns::enter()?;
     let folder = workspace::target().join("arm-lab");
-    let watched = watch(&cache, &folder);
+    let watched = watch(&cache, &folder, encoders);
     if watched.is_err() {
         println!(
             "  The guest's console ended with:\n{}",
@@ -79,7 +106,7 @@ pub fn run() -> Result<()> {
     watched
 }
 
-fn watch(cache: &Path, folder: &Path) -> Result<()> {
+fn watch(cache: &Path, folder: &Path, encoders: &[Encoder]) -> Result<()> {
     let node = Node::ensure()?;
     let stack = folder.join("stack");
     let control = Control::start(&build::built(PROFILE).control, &stack, netns::ADDRESS, true)?;
@@ -113,13 +140,14 @@ fn watch(cache: &Path, folder: &Path) -> Result<()> {
         );
     }
     guest.run(TONE, Duration::from_secs(10))?;
-    for (encoder, script) in SCENARIOS {
-        println!("  Watching the camera with `encoder = \"{encoder}\"`");
-        guest.run(&start_camera(encoder), Duration::from_secs(30))?;
+    for encoder in encoders {
+        let name = encoder.name();
+        println!("  Watching the camera with `encoder = \"{name}\"`");
+        guest.run(&start_camera(name), Duration::from_secs(30))?;
         let limit = Duration::from_secs(300);
         browser::run(
             &node,
-            script,
+            encoder.script(),
             &input(&control, &account, folder),
             limit,
             &mut |what, command| match what {
@@ -176,7 +204,7 @@ fn add_camera(payload: &Path, bundle: &Path) -> Result<()> {
         )?;
     }
     fs::copy(bundle, etc.join("bundle.toml"))?;
-    for (encoder, _) in SCENARIOS {
+    for encoder in ENCODERS.iter().map(|encoder| encoder.name()) {
         let config = camera_config(
             "bundle.toml",
             PICTURE,
