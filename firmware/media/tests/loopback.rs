@@ -77,10 +77,14 @@ fn a_card_is_heard_with_its_own_timestamps_and_survives_a_replug() {
         .map(|_| packets.recv_timeout(PATIENCE).unwrap())
         .collect();
     let times: Vec<_> = heard.iter().map(|(packet, _)| packet.captured).collect();
-    for pair in times.windows(2) {
-        let step = pair[1].since(pair[0]).as_secs_f32() * 1000.0;
-        assert!((15.0..25.0).contains(&step), "{step} ms");
-    }
+    let steps: Vec<_> = times
+        .windows(2)
+        .map(|pair| pair[1].since(pair[0]).as_secs_f32() * 1000.0)
+        .collect();
+    // An emulated machine may stop for a moment, and the card overrun: then there is a gap, and time tells it.
+    assert!(steps.iter().all(|step| *step > 15.0), "{steps:?} ms");
+    let even = steps.iter().filter(|step| **step < 25.0).count();
+    assert!(even >= 40, "{steps:?} ms");
     let ages: Vec<_> = heard
         .iter()
         .map(|(packet, at)| at.since(packet.captured))
