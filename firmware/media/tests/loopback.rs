@@ -73,6 +73,7 @@ fn a_card_is_heard_with_its_own_timestamps_and_survives_a_replug() {
     until(&pipeline, |stats| stats.level_dbfs > -40.0);
 
     while packets.try_recv().is_ok() {}
+    let before = pipeline.stats().overruns;
     let heard: Vec<_> = (0..50)
         .map(|_| packets.recv_timeout(PATIENCE).unwrap())
         .collect();
@@ -81,10 +82,11 @@ fn a_card_is_heard_with_its_own_timestamps_and_survives_a_replug() {
         .windows(2)
         .map(|pair| pair[1].since(pair[0]).as_secs_f32() * 1000.0)
         .collect();
-    // An emulated machine may stop for a moment, and the card overrun: then there is a gap, and time tells it.
+    // An emulated machine may stop for a moment, and the card overrun: then time tells the gap, and it is counted.
+    let overruns = pipeline.stats().overruns - before;
     assert!(steps.iter().all(|step| *step > 15.0), "{steps:?} ms");
-    let even = steps.iter().filter(|step| **step < 25.0).count();
-    assert!(even >= 40, "{steps:?} ms");
+    let gaps = steps.iter().filter(|step| **step >= 25.0).count() as u64;
+    assert!(gaps <= overruns, "{overruns} overruns: {steps:?} ms");
     let ages: Vec<_> = heard
         .iter()
         .map(|(packet, at)| at.since(packet.captured))
