@@ -1,17 +1,18 @@
 //! How fast to send to each viewer, and what to encode for all of them.
 //!
-//! Three state machines without IO: the caller has clock, sockets and queues, and passes `now`.
+//! Four state machines without IO: the caller has clock, sockets and queues, and passes `now`.
 //!
 //! - [`Estimator`], one a viewer: Google congestion control (draft-ietf-rmcat-gcc-02) from transport-wide feedback,
 //!   with probing; receiver reports and REMB where a viewer sends no such feedback.
 //! - [`Pacer`], one a viewer: when the next packet may leave.
+//! - [`Protection`], one a viewer: when forward error correction pays, and its share of the target.
 //! - [`Ladder`], one a camera: turns the viewers' estimates into bitrate and frame rate of two rungs, and says who
 //!   gets which.
 //!
 //! ```text
 //!   feedback ──► Estimator ──target──► Pacer ──► packets of one viewer
 //!                  │   └──probes────────┘
-//!                  └──target──► Ladder ──► encoders, level of each viewer
+//!                  └──target──► Protection ──less parity──► Ladder ──► encoders, level of each viewer
 //! ```
 //!
 //! Nothing here fails: what a viewer reports may be wrong, late, doubled or missing, and is counted
@@ -65,6 +66,7 @@
 pub mod estimator;
 pub mod ladder;
 pub mod pacer;
+pub mod protection;
 
 pub use estimator::{
     Arrival, Config as EstimatorConfig, Counters, Estimate, Estimator, Probe, ProbeId, Sent, Usage,
@@ -74,3 +76,4 @@ pub use ladder::{
     ViewerId, Wish,
 };
 pub use pacer::{Class, Config as PacerConfig, Pacer, When};
+pub use protection::Protection;

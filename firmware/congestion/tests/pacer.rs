@@ -127,7 +127,7 @@ fn a_probe_leaves_at_its_own_rate_with_padding_where_media_ends() {
 }
 
 #[test]
-fn without_padding_a_probe_ends() {
+fn without_padding_a_probe_waits_for_media_and_ends_with_it() {
     let start = Instant::now();
     let mut pacer = pacer(500_000, start);
     let probe = Probe {
@@ -136,16 +136,33 @@ fn without_padding_a_probe_ends() {
         bytes: 12_000,
         packets: 5,
     };
+    let padding = When::Now {
+        class: Class::Padding,
+        probe: Some(probe.id),
+    };
     pacer.probe(probe, start);
-    assert!(matches!(
-        pacer.next(start),
-        When::Now {
-            class: Class::Padding,
-            ..
-        }
-    ));
+    assert_eq!(pacer.next(start), padding);
     pacer.end_probe();
     assert_eq!(pacer.next(start), When::Idle);
+    // The first picture's packets are the probe's, and padding is asked for again.
+    let later = start + Duration::from_secs(3);
+    pacer.queued(Class::Video, PACKET, later);
+    let video = When::Now {
+        class: Class::Video,
+        probe: Some(probe.id),
+    };
+    assert_eq!(pacer.next(later), video);
+    pacer.sent(Class::Video, PACKET, later);
+    let soon = later + Duration::from_millis(10);
+    assert_eq!(pacer.next(soon), padding);
+    pacer.end_probe();
+    assert_eq!(pacer.next(soon), When::Idle);
+    pacer.queued(Class::Video, PACKET, soon);
+    let video = When::Now {
+        class: Class::Video,
+        probe: None,
+    };
+    assert_eq!(pacer.next(soon), video);
 }
 
 #[test]

@@ -5,6 +5,8 @@ use std::time::Instant;
 use super::Probe;
 use super::groups::ms;
 
+/// The pacer counts headers by a guess: a cluster that is so much of what was planned is whole.
+const WHOLE: f64 = 0.9;
 /// This part of the cluster must arrive.
 const ENOUGH: f64 = 0.8;
 /// Arriving this much faster than it left, a cluster was held up and released: it says nothing.
@@ -58,11 +60,25 @@ impl Measure {
         Span::extend(&mut self.came, arrived_ms, size);
     }
 
+    /// Whether any of it left.
+    pub fn began(&self) -> bool {
+        self.sent > 0
+    }
+
     /// Whether the whole cluster left and is accounted for.
     pub fn complete(&self, probe: &Probe) -> bool {
-        self.sent_bytes >= probe.bytes as u64
+        self.sent_bytes as f64 >= WHOLE * probe.bytes as f64
             && self.sent >= probe.packets
             && self.received + self.missing >= self.sent
+    }
+
+    /// Whether all of it arrived in much less time than it left in: the viewer's machine was busy and noticed it late.
+    /// That says nothing of the path, not even that it is slow.
+    pub fn held_up(&self) -> bool {
+        let (Some(left), Some(came)) = (self.left, self.came) else {
+            return false;
+        };
+        self.missing == 0 && came.last - came.first < (left.last - left.first) / MAX_COMPRESSION
     }
 
     /// What fits by this cluster, bits/s; `None`: it cannot be said.

@@ -137,7 +137,7 @@ impl Estimator {
         let size = u32::try_from(packet.size).unwrap_or(u32::MAX);
         self.sending.add(self.micros(packet.at), size);
         if let Some(id) = packet.probe {
-            self.probing.sent(id, size);
+            self.probing.sent(id, size, packet.at);
         }
         self.waiting.get_or_insert(packet.at);
     }

@@ -2,7 +2,8 @@
 //!
 //! GCC grows by 8 %/s; a viewer should not wait half a minute for a sharp picture. Clusters go out
 //!
-//! - at the start, at 3 and 6 times the first target, and on from there while they succeed,
+//! - at the start, at 3 and 6 times the first target, and on from there while they succeed; the first waits for the
+//!   first picture, before which there is nothing to make it of,
 //! - later whenever the target is below what would be useful: after a drop, and while the application sends less
 //!   than the target (a viewer on the small rung), where nothing else can tell that there is room.
 //!
@@ -16,6 +17,9 @@ use super::{Probe, ProbeId};
 
 /// The first clusters, times the start rate.
 const START: [f64; 2] = [3.0, 6.0];
+/// So many of them are sent again, at once, when they arrived all in one moment: a browser that has just been given a
+/// picture is busy, and nobody wants to wait for [`MIN_INTERVAL`] then.
+const REPEATS: u32 = 3;
 /// Later ones, times the target.
 const STEP: f64 = 2.0;
 /// On a slow path, bits/s, where a cluster takes long.
@@ -32,14 +36,14 @@ const MIN_PACKETS: u32 = 5;
 /// and so many bytes, for shapers let two full packets pass at once after a pause,
 const MIN_BYTES: f64 = 4800.0;
 /// and lasts this long at the start, later, and at most.
-const START_LENGTH: Duration = Duration::from_millis(15);
+const START_LENGTH: Duration = Duration::from_millis(30);
 const LENGTH: Duration = Duration::from_millis(40);
 const MAX_LENGTH: Duration = Duration::from_millis(120);
 /// Between probes: after a success, and bounds after failures.
 const SOON: Duration = Duration::from_millis(400);
 const MIN_INTERVAL: Duration = Duration::from_millis(1500);
 const MAX_INTERVAL: Duration = Duration::from_secs(5);
-/// A cluster whose feedback has not come by then failed.
+/// A cluster whose feedback has not come so long after it began failed.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What probing looks at.
@@ -60,6 +64,8 @@ pub(super) struct Probing {
     start: [f64; 2],
     start_left: usize,
     starting: bool,
+    /// How many of them may be sent again.
+    repeats: u32,
     pending: Option<Pending>,
     next_at: Instant,
     interval: Duration,
@@ -68,7 +74,8 @@ pub(super) struct Probing {
 #[derive(Debug)]
 struct Pending {
     probe: Probe,
-    planned: Instant,
+    /// When it was planned, and once it leaves, when its first packet did.
+    since: Instant,
     measure: Measure,
 }
 
@@ -79,6 +86,7 @@ impl Probing {
             start: [START[1] * start_bps, START[0] * start_bps],
             start_left: START.len(),
             starting: true,
+            repeats: REPEATS,
             pending: None,
             next_at: now,
             interval: MIN_INTERVAL,
@@ -93,20 +101,23 @@ impl Probing {
     /// When something may be due.
     pub fn next_at(&self) -> Instant {
         match &self.pending {
-            Some(pending) => pending.planned + TIMEOUT,
+            Some(pending) => pending.since + TIMEOUT,
             None => self.next_at,
         }
     }
 
     /// The next probe, if one is due.
     pub fn poll(&mut self, input: &Input, now: Instant) -> Option<Probe> {
-        if self
-            .pending
-            .as_ref()
-            .is_some_and(|pending| now >= pending.planned + TIMEOUT)
+        if let Some(pending) = &mut self.pending
+            && now >= pending.since + TIMEOUT
         {
-            self.pending = None;
-            self.failed(now);
+            if pending.measure.began() {
+                self.pending = None;
+                self.failed(now);
+            } else {
+                // Nothing could leave yet: there is no path, or no picture. It says nothing, and still waits.
+                pending.since = now;
+            }
         }
         if self.pending.is_some() || now < self.next_at {
             return None;
@@ -146,7 +157,7 @@ impl Probing {
         self.next_id = self.next_id.wrapping_add(1);
         self.pending = Some(Pending {
             probe,
-            planned: now,
+            since: now,
             measure: Measure::default(),
         });
         probe
@@ -157,14 +168,18 @@ impl Probing {
         self.start = [before, before / 2.0];
         self.start_left = self.start.len();
         self.starting = true;
+        self.repeats = REPEATS;
         self.pending = None;
         self.next_at = now;
         self.interval = MIN_INTERVAL;
     }
 
     /// A packet of a cluster left.
-    pub fn sent(&mut self, id: ProbeId, size: u32) {
+    pub fn sent(&mut self, id: ProbeId, size: u32, now: Instant) {
         if let Some(pending) = self.of(id) {
+            if !pending.measure.began() {
+                pending.since = now;
+            }
             pending.measure.sent(size);
         }
     }
@@ -195,7 +210,14 @@ impl Probing {
         }
         let rate = f64::from(pending.probe.rate_bps);
         let measured = pending.measure.bps();
+        let held_up = measured.is_none() && pending.measure.held_up();
         self.pending = None;
+        if self.starting && held_up && self.repeats > 0 {
+            self.repeats -= 1;
+            self.start_left += 1;
+            self.next_at = now;
+            return None;
+        }
         let good = measured.filter(|bps| *bps > target * GAIN);
         if self.starting {
             let bps = measured.unwrap_or(0.0);

@@ -37,6 +37,10 @@ impl Cluster {
         self.packets += 1;
     }
 
+    pub fn began(&self) -> bool {
+        self.began.is_some()
+    }
+
     pub fn complete(&self) -> bool {
         self.bytes >= self.probe.bytes && self.packets >= self.probe.packets
     }

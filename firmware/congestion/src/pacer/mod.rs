@@ -56,6 +56,8 @@ pub enum Class {
     Video,
     /// Bytes for a probe only: send old packets again over RTX, or padding. Never queued.
     Padding,
+    /// Forward error correction. Never queued: it leaves right behind what it protects, but counts.
+    Parity,
 }
 
 /// When to send.
@@ -85,6 +87,8 @@ pub struct Pacer {
     urgent_bps: f64,
     cluster: Option<Cluster>,
     planned: Option<Probe>,
+    /// There is nothing to pad with until something is queued.
+    dry: bool,
 }
 
 /// In the order of sending.
@@ -110,6 +114,7 @@ impl Pacer {
             urgent_bps: 0.0,
             cluster: None,
             planned: None,
+            dry: false,
         }
     }
 
@@ -126,6 +131,7 @@ impl Pacer {
             return;
         };
         *waiting = waiting.saturating_add(bytes);
+        self.dry = false;
         // First in, first out: what empties the queue in time from now on sends this packet in time.
         let bits = (self.queued_bytes() as f64 + self.bucket.bytes) * 8.0;
         self.urgent_bps = self
@@ -165,9 +171,15 @@ impl Pacer {
         self.planned = Some(probe);
     }
 
-    /// There is nothing to pad with: the probe ends with what it has.
+    /// There is nothing to pad with: the probe ends with what it has. One that has not begun waits until something is
+    /// queued: before the first picture there is nothing, and that is when the first probes are planned.
     pub fn end_probe(&mut self) {
-        self.cluster = None;
+        self.dry = true;
+        if let Some(cluster) = self.cluster.take()
+            && !cluster.began()
+        {
+            self.planned.get_or_insert(cluster.probe);
+        }
     }
 
     /// What may be sent, or when. Nothing changes until [`sent`](Self::sent), so asking twice is harmless.
@@ -175,6 +187,9 @@ impl Pacer {
         let rate = self.rate();
         self.bucket.leak(rate, now);
         let Some(class) = self.first() else {
+            if self.dry {
+                return When::Idle;
+            }
             return self
                 .next_in_cluster(Class::Padding, now)
                 .unwrap_or(When::Idle);

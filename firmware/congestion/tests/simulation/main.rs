@@ -2,6 +2,7 @@
 
 mod encoder;
 mod link;
+mod parity;
 mod random;
 mod receiver;
 mod scenarios;

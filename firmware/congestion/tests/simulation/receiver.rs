@@ -28,6 +28,8 @@ pub struct Receiver {
     received: BTreeMap<u64, f64>,
     next: Option<u64>,
     pub clock_offset_ms: f64,
+    /// Its machine does something else between these times: what arrives then is noticed at the end.
+    pub busy: (f64, f64),
     /// Frames not complete yet: packets that arrived.
     frames: BTreeMap<u64, (Part, u32, f64)>,
     next_frame: u64,
@@ -38,6 +40,11 @@ pub struct Receiver {
 impl Receiver {
     /// A packet arrived.
     pub fn arrived(&mut self, seq: u64, at: f64, bytes: f64, part: Option<Part>) {
+        let at = if (self.busy.0..self.busy.1).contains(&at) {
+            self.busy.1
+        } else {
+            at
+        };
         self.bytes += bytes;
         self.received.insert(seq, at);
         self.next = Some(self.next.map_or(seq, |next| next.min(seq)));

@@ -44,6 +44,46 @@ fn probing_finds_a_fast_path_at_once() {
 }
 
 #[test]
+fn the_first_picture_is_probed_with_however_long_connecting_takes() {
+    for (connects_ms, delay_ms, feedback_ms) in [
+        (30.0, 5.0, 50.0),
+        (400.0, 20.0, 100.0),
+        (1500.0, 5.0, 100.0),
+        (4000.0, 50.0, 100.0),
+    ] {
+        let path = Path {
+            delay_ms,
+            feedback_ms,
+            ..Path::new(20e6)
+        };
+        let world = alone(path, connects_ms + 5e3, |viewer| {
+            viewer.connects_ms = connects_ms;
+        });
+        let viewer = &world.viewers[0];
+        let case = format!("{connects_ms} ms to connect, delay {delay_ms}, feedback {feedback_ms}");
+        let first = viewer.shown(0.0, f64::MAX).next().expect("nothing shown");
+        let reached = viewer.reached(2.5e6, first.at).expect("never reached");
+        assert!(reached < 500.0, "{case}: reached after {reached} ms");
+        let full = |targets: &[Option<heron_congestion::RungTarget>; 2]| {
+            targets[0].is_some_and(|target| target.bitrate == 2_500_000)
+        };
+        let full = world.history.iter().find(|(_, targets)| full(targets));
+        let full = full.expect("never full").0 - first.at;
+        assert!(full < 1000.0, "{case}: the full rung after {full} ms");
+    }
+}
+
+#[test]
+fn a_viewer_that_is_busy_when_the_first_probe_arrives_is_probed_again_at_once() {
+    // The first packets arrive after 70 ms.
+    for busy in [(60.0, 120.0), (60.0, 150.0), (60.0, 250.0)] {
+        let world = alone(Path::new(20e6), 5e3, |viewer| viewer.receiver.busy = busy);
+        let reached = world.viewers[0].reached(2.5e6, 0.0).expect("never reached");
+        assert!(reached < 800.0, "{busy:?}: {reached} ms");
+    }
+}
+
+#[test]
 fn without_padding_a_fast_path_is_still_found() {
     let world = alone(Path::new(5e6), 30e3, |viewer| viewer.can_pad = false);
     let reached = world.viewers[0].reached(2.5e6, 0.0).expect("never reached");

@@ -58,7 +58,10 @@ pub struct Viewer {
     rung: Option<Rung>,
     needs_key: bool,
     joins: f64,
+    /// From joining, when the estimator begins, until media can flow: ICE and DTLS.
+    pub connects_ms: f64,
     joined: bool,
+    connected: bool,
     /// Feedback is cut off between these times.
     pub deaf: (f64, f64),
     pub can_pad: bool,
@@ -115,7 +118,9 @@ impl World {
             rung: None,
             needs_key: true,
             joins,
+            connects_ms: 0.0,
             joined: false,
+            connected: false,
             deaf: (0.0, 0.0),
             can_pad: true,
             samples: Vec::new(),
@@ -141,7 +146,9 @@ impl World {
         for rung in Rung::ALL {
             if let Some(frame) = self.encoders[rung as usize].run(ms, self.targets[rung as usize]) {
                 for viewer in &mut self.viewers {
-                    viewer.offer(rung, frame, self.ladder.level(viewer.id), ms, now);
+                    if viewer.connected {
+                        viewer.offer(rung, frame, self.ladder.level(viewer.id), ms, now);
+                    }
                 }
             }
         }
@@ -151,6 +158,13 @@ impl World {
             }
             if !viewer.joined {
                 viewer.joined = true;
+                let bps = viewer.estimator.estimate().target_bps;
+                self.ladder.joined(viewer.id, Wish::default(), bps, now);
+                let useful = self.ladder.useful_bps(viewer.id);
+                viewer.estimator.set_useful(useful);
+            }
+            if !viewer.connected && ms >= viewer.joins + viewer.connects_ms {
+                viewer.connected = true;
                 let bps = viewer.estimator.estimate().target_bps;
                 self.ladder.joined(viewer.id, Wish::default(), bps, now);
                 self.encoders[0].request_key_frame();
@@ -234,7 +248,7 @@ impl Viewer {
     }
 
     fn step(&mut self, ms: f64, now: Instant) {
-        if ms % 20.0 == 0.0 {
+        if ms % 20.0 == 0.0 && self.connected {
             self.sounds += 1;
             self.pacer.queued(Class::Audio, SOUND as usize, now);
         }
@@ -259,7 +273,9 @@ impl Viewer {
             let next = self.estimator.poll_timeout();
             assert!(next.is_none_or(|at| at > now), "a driver would spin");
         }
-        self.send(ms, now);
+        if self.connected {
+            self.send(ms, now);
+        }
         self.deliver(ms);
         if (ms - self.joins) % self.link.path.feedback_ms == 0.0 {
             let arrivals = self.receiver.feedback(ms);
@@ -294,11 +310,13 @@ impl Viewer {
                     }
                     None => unreachable!("the pacer knows of a packet that is not there"),
                 },
-                Class::Padding if !self.can_pad => {
+                // Before the first picture there is no timestamp to pad with.
+                Class::Padding if !self.can_pad || self.next_frame == 0 => {
                     self.pacer.end_probe();
                     continue;
                 }
                 Class::Padding => (255.0, None),
+                Class::Parity => unreachable!("the pacer never asks for parity"),
             };
             self.pacer.sent(class, bytes as usize, now);
             self.put(bytes, part, probe, ms, now);
