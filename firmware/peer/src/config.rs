@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::certificate::Certificate;
 use crate::clock::MediaClock;
+use crate::codec::VideoCodec;
 use crate::ice::LocalCandidate;
 
 /// What a viewer may have.
@@ -26,6 +27,8 @@ pub struct PeerConfig {
     pub certificate: Arc<Certificate>,
     /// What the grant allows.
     pub rights: Rights,
+    /// How the camera's picture is encoded.
+    pub video_codec: VideoCodec,
     /// Local candidates known by now: they are written into the answer.
     pub candidates: Vec<LocalCandidate>,
     /// Whether more candidates may follow. `false` closes the list in the answer (`a=end-of-candidates`), as a
@@ -40,11 +43,12 @@ pub struct PeerConfig {
 }
 
 impl PeerConfig {
-    /// The usual configuration: trickle, messages of up to 64 KiB, 1 MiB of them waiting.
+    /// The usual configuration: H.264, trickle, messages of up to 64 KiB, 1 MiB of them waiting.
     pub fn new(certificate: Arc<Certificate>, rights: Rights, clock: MediaClock) -> Self {
         Self {
             certificate,
             rights,
+            video_codec: VideoCodec::default(),
             candidates: Vec::new(),
             trickle: true,
             clock,

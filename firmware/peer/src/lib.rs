@@ -7,6 +7,7 @@
 mod certificate;
 mod channel;
 mod clock;
+mod codec;
 mod config;
 mod dtls;
 mod event;
@@ -23,6 +24,7 @@ mod stats;
 
 pub use certificate::{Certificate, CertificateError};
 pub use clock::MediaClock;
+pub use codec::VideoCodec;
 pub use config::{PeerConfig, Rights};
 pub use event::{Arrival, CloseReason, PeerEvent, Report, Selected, Sound, SrtpProfile};
 pub use ice::{CandidateKind, IceState, LocalCandidate, RemoteCandidate};
@@ -31,6 +33,7 @@ pub use packetise::MAX_PAYLOAD;
 pub use path::{Path, Protocol, Transmit};
 pub use peer::{Answer, MessageError, Peer};
 pub use rtp::batch::{Batch, BatchPacket, Run};
+pub use rtp::fec::Parity;
 pub use sdp::OfferError;
 pub use stats::PeerStats;
 
@@ -45,7 +48,8 @@ pub mod fuzzing {
             talk: true,
             control: true,
         };
-        let _ = crate::sdp::offer::Offer::read(sdp, rights);
+        let codec = crate::VideoCodec::H264;
+        let _ = crate::sdp::offer::Offer::read(sdp, rights, codec);
     }
 
     /// Reads a compound RTCP packet.

@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 
-use crate::packetise::{MAX_PAYLOAD, h264};
+use crate::codec::VideoCodec;
+use crate::packetise::{MAX_PAYLOAD, av1, h264, h265};
 
 /// An access unit as RTP payloads. Made once, behind an `Arc` for all viewers.
 #[derive(Debug, Clone)]
@@ -16,13 +17,24 @@ pub struct VideoFrame {
 }
 
 impl VideoFrame {
-    /// Packetises an H.264 access unit in Annex-B form.
-    pub fn h264(access_unit: &Bytes, key: bool, captured_ns: u64) -> Self {
+    /// Packetises a picture: an access unit of H.264 or H.265 in Annex-B form, or a temporal unit of AV1 in the
+    /// low-overhead format (AV1 specification, section 5.2).
+    pub fn new(codec: VideoCodec, picture: &Bytes, key: bool, captured_ns: u64) -> Self {
+        let packetise = match codec {
+            VideoCodec::H264 => h264::packetise,
+            VideoCodec::H265 => h265::packetise,
+            VideoCodec::Av1 => av1::packetise,
+        };
         Self {
-            payloads: h264::packetise(access_unit, MAX_PAYLOAD),
+            payloads: packetise(picture, MAX_PAYLOAD),
             key,
             captured_ns,
         }
+    }
+
+    /// Packetises an H.264 access unit in Annex-B form.
+    pub fn h264(access_unit: &Bytes, key: bool, captured_ns: u64) -> Self {
+        Self::new(VideoCodec::H264, access_unit, key, captured_ns)
     }
 
     /// Bytes of all payloads.

@@ -17,6 +17,12 @@ pub struct PeerStats {
     pub not_repaired: u64,
     /// Bytes of padding sent to probe the path.
     pub padding_bytes: u64,
+    /// Packets of forward error correction sent.
+    pub fec_packets: u64,
+    /// Their payload bytes.
+    pub fec_bytes: u64,
+    /// For how many packets of picture one of parity is sent; `None`: forward error correction is off.
+    pub protected: Option<u8>,
     /// PLI and FIR received.
     pub key_frame_requests: u64,
     /// The worst loss of the newest report, 0 to 1.

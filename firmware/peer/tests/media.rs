@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use heron_peer::{AudioFrame, Batch, PeerEvent, SrtpProfile, VideoFrame};
+use heron_peer::{AudioFrame, Batch, Parity, PeerEvent, SrtpProfile, VideoFrame};
 use rtc::dtls::extension::extension_use_srtp::SrtpProtectionProfile;
 use rtc::peer_connection::state::RTCPeerConnectionState;
 use rtc::rtcp::payload_feedbacks::full_intra_request::{FirEntry, FullIntraRequest};
@@ -255,6 +255,71 @@ fn transport_feedback_names_packets_that_were_sent() {
         "{span:?}"
     );
     assert_eq!(link.peer.stats().unknown_acknowledgements, 0);
+}
+
+/// The viewer's own decoder (of another stack) makes up for what is lost, and nothing is sent again.
+#[test]
+fn what_was_lost_is_made_of_what_came() {
+    let now = std::time::Instant::now();
+    let mut link = Link::with_viewer(Viewer::with_fec(now), now, |offer| offer);
+    link.run_until("connected", |link| {
+        link.peer.is_connected() && link.viewer.channel_open
+    });
+    assert!(link.peer.can_protect());
+    let parity = Some(Parity {
+        packets: 4,
+        span: Duration::from_millis(200),
+    });
+    link.peer.protect(parity);
+    // Until the viewer has reported it may not know the stream: nothing is protected.
+    let mut sent = play(&mut link, 0..1);
+    assert_eq!(link.peer.stats().fec_packets, 0);
+    sent.extend(play(&mut link, 1..59));
+    // One of ten is lost; of a group and its parity never two. Pictures of one packet, because that stack writes
+    // packets anew for its parity, and leaves out the padding that makes a picture's packets equally long.
+    let mut count = 0_u32;
+    link.lose = Box::new(move |datagram| {
+        let media = datagram[0] >= 128 && !(192..224).contains(&datagram[1]);
+        count += u32::from(media);
+        media && count.is_multiple_of(10)
+    });
+    let before = link.peer.stats();
+    for number in 59..=255 {
+        let frame = frame(number, false, 900, captured(&link));
+        sent.push(access_unit(number, false, 900));
+        let mut batch = show(&mut link, &frame);
+        if number > 250 {
+            link.lose = Box::new(|_| false);
+        }
+        link.send_batch(&mut batch);
+        link.run_for(FRAME);
+    }
+    link.run_for(Duration::from_millis(100));
+    assert!(received(&link) == sent.concat(), "the pictures differ");
+    let stats = link.peer.stats();
+    assert_eq!((stats.repaired, stats.protected), (0, Some(4)));
+    let bytes = stats.bytes - before.bytes;
+    let share = (stats.fec_bytes - before.fec_bytes) as f64 / bytes as f64;
+    assert!((0.2..0.26).contains(&share), "{share}");
+}
+
+#[test]
+fn parity_fits_where_the_largest_packet_fits() {
+    let now = std::time::Instant::now();
+    let mut link = Link::with_viewer(Viewer::with_fec(now), now, |offer| offer);
+    link.run_until("connected", |link| {
+        link.peer.is_connected() && link.viewer.channel_open
+    });
+    play(&mut link, 0..60);
+    link.peer.protect(Some(Parity {
+        packets: 2,
+        span: Duration::from_millis(100),
+    }));
+    let frame = frame(61, false, 30_000, captured(&link));
+    let batch = show(&mut link, &frame);
+    assert!(batch.packets().len() > frame.payloads.len() + 8);
+    // With the header of a TURN channel.
+    assert!(batch.packets().iter().all(|packet| packet.len + 4 <= 1200));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Any datagram is STUN, RTCP or a viewer's, or is not; reading it never panics.
+//! Any datagram is STUN, RTCP or a viewer's, or is not, on its own or in a stream; reading it never panics.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -8,4 +8,5 @@ fuzz_target!(|bytes: &[u8]| {
     heron_peer::fuzzing::stun(bytes);
     heron_peer::fuzzing::rtcp(bytes);
     heron_session::fuzzing::demux(bytes);
+    heron_session::fuzzing::stream(bytes);
 });

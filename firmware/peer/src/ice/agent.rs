@@ -14,6 +14,8 @@
 //!
 //! On failure (nothing heard for [`FAILED`]) the agent stops; a restart begins anew.
 
+mod lost;
+
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -145,7 +147,7 @@ impl Agent {
     }
 
     pub fn add_remote(&mut self, candidate: RemoteCandidate, now: Instant) {
-        if let Some(known) = self.remote(candidate.address) {
+        if let Some(known) = self.remote(candidate.address, candidate.protocol) {
             // Learned from a check before; now its kind is known.
             self.remotes[known].kind = candidate.kind;
         } else if self.remotes.len() < MAX_REMOTES {
@@ -216,11 +218,12 @@ impl Agent {
         }
         let bytes = stun::success(&message.transaction, path.remote, &self.ours.password);
         self.transmits.push_back(Transmit { path, bytes });
-        let remote = match self.remote(path.remote) {
+        let remote = match self.remote(path.remote, path.protocol) {
             Some(remote) => remote,
             None if self.remotes.len() < MAX_REMOTES => {
                 self.remotes.push(RemoteCandidate {
                     address: path.remote,
+                    protocol: path.protocol,
                     kind: CandidateKind::Prflx,
                     priority: message.priority.unwrap_or_default(),
                 });
@@ -342,6 +345,7 @@ impl Agent {
             pair.heard.is_some()
                 && self.remotes[pair.remote].address == path.remote
                 && self.locals[pair.local].base == path.local
+                && self.locals[pair.local].protocol == path.protocol
         })
     }
 
@@ -358,10 +362,10 @@ impl Agent {
         }
     }
 
-    fn remote(&self, address: SocketAddr) -> Option<usize> {
+    fn remote(&self, address: SocketAddr, protocol: Protocol) -> Option<usize> {
         self.remotes
             .iter()
-            .position(|remote| remote.address == address)
+            .position(|remote| (remote.address, remote.protocol) == (address, protocol))
     }
 
     fn find(&self, local: usize, remote: usize) -> Option<usize> {
@@ -374,10 +378,10 @@ impl Agent {
     fn pair(&mut self, local: usize, remote: usize, now: Instant) {
         let (ours, theirs) = (&self.locals[local], &self.remotes[remote]);
         // A server-reflexive candidate sends from its base: the pair would be the base's (section 6.1.2.4). Over TCP
-        // the viewer connects, and a pair exists once it did.
+        // the viewer connects: its end is learned from its checks, one for each connection (RFC 6544 section 7.2).
         let useless = ours.kind == CandidateKind::Srflx
             || ours.base.is_ipv4() != theirs.address.is_ipv4()
-            || (ours.protocol == Protocol::Tcp && theirs.kind != CandidateKind::Prflx)
+            || ours.protocol != theirs.protocol
             || (ours.base.ip().is_loopback() != theirs.address.ip().is_loopback()
                 && ours.kind == CandidateKind::Host);
         if !useless && self.find(local, remote).is_none() {
@@ -416,10 +420,13 @@ impl Agent {
         transaction[..4].copy_from_slice(&self.secret.to_be_bytes());
         transaction[4..].copy_from_slice(&self.transactions.to_be_bytes());
         let pair = &mut self.pairs[at];
-        // A path that was checked and is spoken on needs consent only.
+        let tcp = self.locals[pair.local].protocol == Protocol::Tcp;
+        // A path that was checked and is spoken on needs consent only. What TCP carries is not lost.
         pair.next_check = now
             + if pair.valid && pair.tries == 0 {
                 CONSENT_INTERVAL
+            } else if tcp {
+                SLOWEST_CHECK
             } else {
                 (CHECK_INTERVAL * 2_u32.pow((pair.tries / 4).min(5))).min(SLOWEST_CHECK)
             };

@@ -38,6 +38,14 @@ impl CandidateKind {
             Self::Relay => 0,
         }
     }
+
+    /// How good it is to be connected to, among the directions of TCP (RFC 6544 section 4.2).
+    const fn passive_preference(self) -> u32 {
+        match self {
+            Self::Host | Self::Relay => 4,
+            Self::Srflx | Self::Prflx => 2,
+        }
+    }
 }
 
 /// An address of ours. `to_string` writes it as a candidate attribute's value, `candidate:…`.
@@ -92,18 +100,22 @@ impl LocalCandidate {
         }
     }
 
-    /// RFC 8445 section 5.1.2.1; UDP before TCP (RFC 6544 section 4.2).
+    /// RFC 8445 section 5.1.2.1; over TCP RFC 6544 section 4.2, so that UDP wins where it works.
     pub fn priority(&self) -> u32 {
         priority(self.kind, self.protocol, self.preference)
     }
 }
 
 pub(crate) fn priority(kind: CandidateKind, protocol: Protocol, preference: u16) -> u32 {
-    let kind = match protocol {
-        Protocol::Udp => kind.preference(),
-        Protocol::Tcp => kind.preference().saturating_sub(36),
+    let (kind, preference) = match protocol {
+        Protocol::Udp => (kind.preference(), u32::from(preference)),
+        // Below every UDP type but relays. The direction is in the upper three bits: we are passive.
+        Protocol::Tcp => (
+            kind.preference().saturating_sub(36),
+            kind.passive_preference() << 13 | u32::from(preference >> 3),
+        ),
     };
-    (kind << 24) | (u32::from(preference) << 8) | 255
+    (kind << 24) | (preference << 8) | 255
 }
 
 impl fmt::Display for LocalCandidate {
@@ -144,6 +156,8 @@ impl fmt::Display for LocalCandidate {
 pub struct RemoteCandidate {
     /// Where it is.
     pub address: SocketAddr,
+    /// UDP, or TCP where the viewer has connected.
+    pub protocol: Protocol,
     /// What it is.
     pub kind: CandidateKind,
     /// Its priority, as the viewer gave it.
@@ -181,6 +195,7 @@ impl RemoteCandidate {
         };
         Some(Self {
             address: SocketAddr::new(ip, port),
+            protocol: Protocol::Udp,
             kind,
             priority,
         })
@@ -205,6 +220,8 @@ mod tests {
         assert!(relay.ends_with("2001:db8::1 4000 typ relay raddr :: rport 0"));
         let tcp = LocalCandidate::tcp("192.0.2.7:9000".parse().unwrap());
         assert!(tcp.to_string().ends_with("typ host tcptype passive"));
+        // RFC 6544 section 4.2: (2^24) * 90 + (2^8) * ((2^13) * 4 + 8191) + 255
+        assert_eq!(tcp.priority(), (90 << 24) + ((4 << 13) + 8191) * 256 + 255);
         assert!(tcp.priority() < host.priority());
     }
 

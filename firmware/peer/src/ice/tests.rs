@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::agent::{Agent, Change};
 use super::stun::{self, Class, Message};
 use super::*;
-use crate::path::{Path, Transmit};
+use crate::path::{Path, Protocol, Transmit};
 
 const OURS: &str = "192.0.2.1:5000";
 const THEIRS: &str = "192.0.2.9:6000";
@@ -181,6 +181,79 @@ fn two_controlled_ends_are_told_apart() {
     assert!(agent.handle(path(THEIRS), &check, now));
     let reply = agent.poll_transmit().unwrap();
     assert_eq!(Message::read(&reply.bytes).unwrap().class, Class::Error);
+}
+
+fn over_tcp(remote: &str) -> Path {
+    Path {
+        protocol: Protocol::Tcp,
+        ..path(remote)
+    }
+}
+
+/// The agent with a TCP candidate too, and a viewer that has connected and nominates.
+fn agent_over_tcp(now: Instant) -> Agent {
+    let mut agent = agent(now);
+    agent.add_local(LocalCandidate::tcp(OURS.parse().unwrap()), now);
+    let check = stun::controlling_request(&[9; 12], "ours:theirs", true, "ours-password");
+    assert!(agent.handle(over_tcp(THEIRS), &check, now));
+    for answer in answer(&mut agent, now) {
+        assert_eq!(answer.path, over_tcp(THEIRS));
+    }
+    agent
+}
+
+#[test]
+fn a_viewer_that_connects_over_tcp_is_answered_there_and_moves_to_udp_when_that_works() {
+    let now = Instant::now();
+    let mut agent = agent_over_tcp(now);
+    assert_eq!(agent.selected().unwrap().path, over_tcp(THEIRS));
+    // The very same address and port, but of the other protocol, is another end.
+    ask(&mut agent, THEIRS, true, now);
+    answer(&mut agent, now);
+    assert_eq!(agent.selected().unwrap().path, path(THEIRS));
+}
+
+#[test]
+fn the_end_of_a_connection_is_the_end_of_its_path_only() {
+    let now = Instant::now();
+    let mut agent = agent_over_tcp(now);
+    ask(&mut agent, "192.0.2.9:7000", false, now);
+    answer(&mut agent, now);
+    assert!(!agent.path_lost(over_tcp("192.0.2.9:7000"), now));
+    assert!(!agent.path_lost(path("192.0.2.9:7000"), now));
+    assert_eq!(agent.selected().unwrap().path, over_tcp(THEIRS));
+    assert!(agent.path_lost(over_tcp(THEIRS), now));
+    assert_eq!(
+        (agent.state(), agent.selected()),
+        (IceState::Disconnected, None)
+    );
+    // It connects again, from another port.
+    let again = over_tcp("192.0.2.9:7001");
+    let check = stun::controlling_request(&[9; 12], "ours:theirs", true, "ours-password");
+    assert!(agent.handle(again, &check, now));
+    answer(&mut agent, now);
+    assert_eq!(agent.selected().unwrap().path, again);
+    assert_eq!(agent.state(), IceState::Connected);
+}
+
+#[test]
+fn what_tcp_carries_is_not_repeated_in_haste() {
+    let now = Instant::now();
+    let mut agent = agent(now);
+    agent.add_local(LocalCandidate::tcp(OURS.parse().unwrap()), now);
+    let check = stun::controlling_request(&[9; 12], "ours:theirs", true, "ours-password");
+    agent.handle(over_tcp(THEIRS), &check, now);
+    let mut checks = 0;
+    let mut at = now;
+    while at < now + Duration::from_secs(4) {
+        agent.handle_timeout(at);
+        checks += std::iter::from_fn(|| agent.poll_transmit())
+            .filter(|sent| sent.path.protocol == Protocol::Tcp)
+            .filter(|sent| Message::read(&sent.bytes).unwrap().class == Class::Request)
+            .count();
+        at += Duration::from_millis(5);
+    }
+    assert_eq!(checks, 5);
 }
 
 proptest! {

@@ -9,6 +9,7 @@ use crate::media::{AudioFrame, VideoFrame};
 use crate::path::Transmit;
 use crate::rtcp::{SenderReport, compound};
 use crate::rtp::batch::Batch;
+use crate::rtp::fec::Parity;
 use crate::rtp::stream::{Place, RtpStream, Writer};
 use crate::sdp::offer::extension;
 
@@ -57,6 +58,8 @@ impl Peer {
     /// of another encoding (rung) may follow at a key frame: sequence numbers and timestamps go on.
     ///
     /// Returns how many packets were written: none before [`is_connected`](Self::is_connected), or without video.
+    /// Parity ([`protect`](Self::protect)) that becomes due stands right behind the packet that made it so, and is
+    /// not counted here.
     pub fn write_video(
         &mut self,
         frame: &VideoFrame,
@@ -65,7 +68,6 @@ impl Peer {
         now: Instant,
     ) -> usize {
         let end = range.end.min(frame.payloads.len());
-        let last = frame.payloads.len().saturating_sub(1);
         let Some((stream, mut writer)) = self.writer(Which::Video, batch, now) else {
             return 0;
         };
@@ -74,13 +76,13 @@ impl Peer {
             let payload = &frame.payloads[i];
             let place = Place {
                 first: i == 0,
-                last: i == last,
+                left: frame.payloads.len() - 1 - i,
             };
             written += usize::from(stream.write(
                 payload,
                 frame.captured_ns,
                 place,
-                place.last,
+                place.left == 0,
                 &mut writer,
             ));
         }
@@ -97,9 +99,24 @@ impl Peer {
         let first = stream.sent().0 == 0;
         let whole = Place {
             first: true,
-            last: true,
+            left: 0,
         };
         usize::from(stream.write(&frame.payload, frame.captured_ns, whole, first, &mut writer))
+    }
+
+    /// Whether parity can be sent: the viewer offered FlexFEC.
+    pub fn can_protect(&self) -> bool {
+        self.video
+            .as_ref()
+            .is_some_and(|stream| stream.fec_ssrc().is_some())
+    }
+
+    /// Switches forward error correction of the picture on, off or to another share; of no effect unless
+    /// [`can_protect`](Self::can_protect). From then on [`write_video`](Self::write_video) writes parity too.
+    pub fn protect(&mut self, protection: Option<Parity>) {
+        if let Some(stream) = &mut self.video {
+            stream.protect(protection);
+        }
     }
 
     /// Bytes that the viewer asked for again and that wait for [`write_repairs`](Self::write_repairs).

@@ -19,7 +19,7 @@ use crate::rtcp::{FeedbackClock, Reception, goodbye};
 use crate::rtp::header::ExtensionIds;
 use crate::rtp::stream::{RtpStream, StreamConfig, TransportSequence};
 use crate::sdp::OfferError;
-use crate::sdp::answer::{self, AnswerParts};
+use crate::sdp::answer::{self, AnswerParts, VideoSsrcs};
 use crate::sdp::offer::{MediaSection, Offer, extension};
 use crate::srtp::Srtp;
 use crate::stats::PeerStats;
@@ -99,7 +99,7 @@ impl Peer {
         now: Instant,
         rng: &mut dyn RngCore,
     ) -> Result<(Self, Answer), OfferError> {
-        let offer = Offer::read(offer_sdp, config.rights)?;
+        let offer = Offer::read(offer_sdp, config.rights, config.video_codec)?;
         let dtls = Dtls::new(&config.certificate, offer.fingerprints.clone(), offer.role)
             .map_err(OfferError::Internal)?;
         let ours = Credentials::random(rng);
@@ -173,7 +173,7 @@ impl Peer {
         now: Instant,
         rng: &mut dyn RngCore,
     ) -> Result<Answer, OfferError> {
-        let offer = Offer::read(offer_sdp, self.config.rights)?;
+        let offer = Offer::read(offer_sdp, self.config.rights, self.config.video_codec)?;
         if !self.offer.is_same_session(&offer) || self.closed {
             return Err(OfferError::OtherSession);
         }
@@ -205,10 +205,11 @@ impl Peer {
             candidates: self.agent.locals(),
             trickle: self.config.trickle,
             cname: &self.cname,
-            video: self
-                .video
-                .as_ref()
-                .map(|stream| (stream.ssrc(), repairs("video").and(stream.rtx_ssrc()))),
+            video: self.video.as_ref().map(|stream| VideoSsrcs {
+                media: stream.ssrc(),
+                repairs: repairs("video").and(stream.rtx_ssrc()),
+                parity: stream.fec_ssrc(),
+            }),
             audio: self.audio.as_ref().map(RtpStream::ssrc),
             max_message: self.config.max_message,
         });
@@ -254,6 +255,17 @@ impl Peer {
         };
         self.stats.refused += u64::from(!taken);
         self.pump(now);
+    }
+
+    /// A connection of the viewer's over TCP is gone. Returns whether it carried the media and no other path is left:
+    /// nothing can be written until [`PeerEvent::Selected`].
+    pub fn path_lost(&mut self, path: Path, now: Instant) -> bool {
+        let lost = !self.closed && self.agent.path_lost(path, now);
+        if lost {
+            self.path = None;
+        }
+        self.pump(now);
+        lost
     }
 
     fn is_known(&self, path: Path) -> bool {
@@ -345,15 +357,16 @@ impl Peer {
             stats.bytes += bytes;
             stats.repaired += stream.repaired();
             stats.padding_bytes += stream.padding_bytes();
+            let (packets, bytes) = stream.parity();
+            stats.fec_packets += packets;
+            stats.fec_bytes += bytes;
+            stats.protected = stats
+                .protected
+                .or(stream.protection().map(|fec| fec.packets));
         }
         stats.ice_rtt = self.agent.rtt();
         stats.dropped_messages = self.channels.as_ref().map_or(0, Channels::dropped);
         stats
-    }
-
-    /// Codecs beside H.264 that the viewer's offer names and a source may deliver ready-made: `H265`, `AV1`.
-    pub fn other_codecs(&self) -> &[&'static str] {
-        &self.offer.other_codecs
     }
 
     /// Ends the connection. What [`poll_transmit`](Self::poll_transmit) gives then is the goodbye to the viewer.
@@ -488,6 +501,11 @@ fn stream_config(section: &MediaSection, clock_rate: u32, rng: &mut dyn RngCore)
         ssrc: rng.next_u32(),
         payload_type: section.format.payload_type,
         rtx: section.format.rtx.map(|rtx| (rng.next_u32(), rtx)),
+        fec: section
+            .format
+            .fec
+            .as_ref()
+            .map(|fec| (rng.next_u32(), fec.payload_type)),
         clock_rate,
         ids: ExtensionIds {
             capture_time: section.extension(extension::CAPTURE_TIME),

@@ -1,5 +1,7 @@
 //! RTP headers and their extensions, written straight into a buffer (RFC 3550 section 5.1, RFC 8285 section 4.2).
 
+use std::ops::Range;
+
 use crate::packetise::FIRST_EXTRA;
 
 /// Numbers of the header extensions that were negotiated for a section. Only one-byte ids, 1 to 14.
@@ -36,6 +38,9 @@ pub struct Header<'a> {
 }
 
 impl Header<'_> {
+    /// Where the transport-wide sequence number stands in a packet that has one: in the first extension.
+    pub const TRANSPORT_SEQ: Range<usize> = 17..19;
+
     /// Appends the header. Extensions without a number are left out.
     pub fn write(&self, ids: &ExtensionIds, buffer: &mut Vec<u8>) {
         let start = buffer.len();
@@ -137,6 +142,7 @@ mod tests {
         };
         let bytes = written(&header, &ids);
         assert_eq!(bytes[0], 0x90);
+        assert_eq!(bytes[Header::TRANSPORT_SEQ], [0xab, 0xcd]);
         let expected = [
             0xbe, 0xde, 0, 5, 0x31, 0xab, 0xcd, 0x40, b'0', 0xc7, 0, 0, 0, 0, 0, 0, 0, 1, 0x52, 0,
             0, 0, 0, 0,

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::batch::{Batch, BatchPacket};
+use super::fec::{Fec, Parity};
 use super::header::{ExtensionIds, Header};
 use super::history::{History, SentPacket};
 use crate::clock::{MediaClock, rtp_units};
@@ -21,6 +22,8 @@ pub struct StreamConfig {
     pub payload_type: u8,
     /// SSRC and payload type of the repairs (RFC 4588), where negotiated.
     pub rtx: Option<(u32, u8)>,
+    /// SSRC and payload type of the parity (FlexFEC), where negotiated.
+    pub fec: Option<(u32, u8)>,
     pub clock_rate: u32,
     pub ids: ExtensionIds,
     pub mid: Vec<u8>,
@@ -52,7 +55,8 @@ impl TransportSequence {
 #[derive(Debug, Clone, Copy)]
 pub struct Place {
     pub first: bool,
-    pub last: bool,
+    /// Packets that follow it in its frame.
+    pub left: usize,
 }
 
 /// What writing packets needs besides the stream.
@@ -75,6 +79,7 @@ pub struct RtpStream {
     /// The timestamp of the last frame.
     last: Option<u32>,
     history: Option<History>,
+    fec: Option<Fec>,
     /// The viewer has reported on the stream: it knows the SSRC.
     known: bool,
     packets: u64,
@@ -94,6 +99,9 @@ impl RtpStream {
             next_rtx: first(config.random >> 16),
             last: None,
             history: config.rtx.map(|_| History::new()),
+            fec: config.fec.map(|(ssrc, payload_type)| {
+                Fec::new(ssrc, payload_type, first(config.random >> 8))
+            }),
             known: false,
             packets: 0,
             octets: 0,
@@ -110,6 +118,11 @@ impl RtpStream {
     /// The SSRC of the repairs.
     pub fn rtx_ssrc(&self) -> Option<u32> {
         self.config.rtx.map(|(ssrc, _)| ssrc)
+    }
+
+    /// The SSRC of the parity.
+    pub fn fec_ssrc(&self) -> Option<u32> {
+        self.config.fec.map(|(ssrc, _)| ssrc)
     }
 
     /// Whether reports or requests that name this SSRC are about this stream.
@@ -134,7 +147,25 @@ impl RtpStream {
         self.repaired
     }
 
-    /// Appends a packet. The first of a frame carries the capture time.
+    /// Switches forward error correction on or off, where it was negotiated.
+    pub fn protect(&mut self, protection: Option<Parity>) {
+        if let Some(fec) = &mut self.fec {
+            fec.protect(protection);
+        }
+    }
+
+    /// The forward error correction in force.
+    pub fn protection(&self) -> Option<Parity> {
+        self.fec.as_ref().and_then(Fec::protection)
+    }
+
+    /// Parity packets and their payload bytes.
+    pub fn parity(&self) -> (u64, u64) {
+        self.fec.as_ref().map_or((0, 0), Fec::sent)
+    }
+
+    /// Appends a packet, and behind it the parity of the group that it ends, if it ends one. The first of a frame
+    /// carries the capture time.
     pub fn write(
         &mut self,
         payload: &Bytes,
@@ -159,7 +190,7 @@ impl RtpStream {
             transport_seq: None,
             mid: None,
             captured: place.first.then(|| writer.clock.ntp(captured_ns)),
-            filled: place.first && !place.last,
+            filled: place.first && place.left > 0,
         };
         if !self.put(header, index, &[], payload, writer) {
             return false;
@@ -176,7 +207,33 @@ impl RtpStream {
                 at: writer.now,
             });
         }
+        self.write_parity(timestamp, place.left, writer);
         true
+    }
+
+    /// Appends the group's parity when it is due.
+    fn write_parity(&mut self, timestamp: u32, left: usize, writer: &mut Writer<'_>) {
+        // What it is taken out of does not protect the parity in its turn.
+        let Some(mut fec) = self.fec.take_if(|fec| self.known && fec.is_due(left)) else {
+            return;
+        };
+        let (head, body) = fec.parity(self.config.ssrc);
+        let header = Header {
+            payload_type: fec.payload_type,
+            marker: false,
+            padding: false,
+            sequence: fec.next as u16,
+            timestamp,
+            ssrc: fec.ssrc,
+            transport_seq: None,
+            mid: None,
+            captured: None,
+            filled: false,
+        };
+        if self.put(header, fec.next, &head, body, writer) {
+            fec.close();
+        }
+        self.fec = Some(fec);
     }
 
     /// The viewer asks for a packet again. False when it will not get it.
@@ -277,7 +334,7 @@ impl RtpStream {
     }
 
     fn put(
-        &self,
+        &mut self,
         header: Header<'_>,
         index: u64,
         prefix: &[u8],
@@ -306,6 +363,13 @@ impl RtpStream {
         let body = bytes.len();
         bytes.extend_from_slice(prefix);
         bytes.extend_from_slice(payload);
+        if let Some(fec) = &mut self.fec
+            && self.known
+            && header.ssrc == self.config.ssrc
+        {
+            let blank = header.transport_seq.map(|_| Header::TRANSPORT_SEQ);
+            fec.add(&bytes[start..], blank, writer.now);
+        }
         if !writer.srtp.seal(bytes, start, body, index) {
             bytes.truncate(before);
             return false;

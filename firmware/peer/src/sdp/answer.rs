@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::offer::{DataSection, MediaSection, Offer, Section};
+use super::offer::{DataSection, Format, MediaSection, Offer, Section};
 use super::section::Direction;
 use crate::dtls::Role;
 use crate::ice::{Credentials, LocalCandidate};
@@ -21,12 +21,22 @@ pub struct AnswerParts<'a> {
     pub candidates: &'a [LocalCandidate],
     pub trickle: bool,
     pub cname: &'a str,
-    /// SSRC of the picture and of its repairs.
-    pub video: Option<(u32, Option<u32>)>,
+    /// SSRCs of the picture.
+    pub video: Option<VideoSsrcs>,
     /// SSRC of the sound.
     pub audio: Option<u32>,
     /// The largest message we take.
     pub max_message: usize,
+}
+
+/// The SSRCs that one picture comes under.
+#[derive(Debug, Clone, Copy)]
+pub struct VideoSsrcs {
+    pub media: u32,
+    /// Retransmissions (RFC 4588).
+    pub repairs: Option<u32>,
+    /// Forward error correction.
+    pub parity: Option<u32>,
 }
 
 /// Writes the answer.
@@ -94,12 +104,12 @@ impl Writer<'_> {
 
     fn media(&mut self, media: &MediaSection) {
         let (kind, payload_type) = (media.kind, media.format.payload_type);
-        match media.format.rtx {
-            Some(rtx) => self.line(format_args!(
-                "m={kind} 9 UDP/TLS/RTP/SAVPF {payload_type} {rtx}"
-            )),
-            None => self.line(format_args!("m={kind} 9 UDP/TLS/RTP/SAVPF {payload_type}")),
+        let mut formats = payload_type.to_string();
+        let fec = media.format.fec.as_ref().map(|fec| fec.payload_type);
+        for other in [media.format.rtx, fec].into_iter().flatten() {
+            let _ = write!(formats, " {other}");
         }
+        self.line(format_args!("m={kind} 9 UDP/TLS/RTP/SAVPF {formats}"));
         self.line("c=IN IP4 0.0.0.0");
         self.line("a=rtcp:9 IN IP4 0.0.0.0");
     }
@@ -139,6 +149,35 @@ impl Writer<'_> {
         self.line("a=rtcp-mux");
         self.line("a=rtcp-rsize");
         let format = &media.format;
+        self.format(format);
+        if let Some(rtx) = format.rtx {
+            self.line(format_args!("a=rtpmap:{rtx} rtx/90000"));
+            self.line(format_args!("a=fmtp:{rtx} apt={}", format.payload_type));
+        }
+        if let Some(fec) = &format.fec {
+            self.format(fec);
+        }
+        if media.direction == Direction::Inactive {
+            return;
+        }
+        let video = parts.video.filter(|_| media.kind == "video");
+        let ssrcs = match video {
+            Some(ssrcs) => [Some(ssrcs.media), ssrcs.repairs, ssrcs.parity],
+            None => [parts.audio.filter(|_| media.kind == "audio"), None, None],
+        };
+        // RFC 4588 section 8.8, RFC 5956 section 4.1.
+        for (semantics, other) in [("FID", ssrcs[1]), ("FEC-FR", ssrcs[2])] {
+            if let (Some(ssrc), Some(other)) = (ssrcs[0], other) {
+                self.line(format_args!("a=ssrc-group:{semantics} {ssrc} {other}"));
+            }
+        }
+        for ssrc in ssrcs.into_iter().flatten() {
+            self.line(format_args!("a=ssrc:{ssrc} cname:{}", parts.cname));
+            self.line(format_args!("a=ssrc:{ssrc} msid:{STREAM} {}", media.kind));
+        }
+    }
+
+    fn format(&mut self, format: &Format) {
         let number = format.payload_type;
         self.line(format_args!("a=rtpmap:{number} {}", format.codec));
         for what in &format.feedback {
@@ -146,26 +185,6 @@ impl Writer<'_> {
         }
         if !format.fmtp.is_empty() {
             self.line(format_args!("a=fmtp:{number} {}", format.fmtp));
-        }
-        if let Some(rtx) = format.rtx {
-            self.line(format_args!("a=rtpmap:{rtx} rtx/90000"));
-            self.line(format_args!("a=fmtp:{rtx} apt={number}"));
-        }
-        if media.direction == Direction::Inactive {
-            return;
-        }
-        let (ssrc, repairs) = match media.kind {
-            "video" => parts
-                .video
-                .map_or((None, None), |(ssrc, rtx)| (Some(ssrc), rtx)),
-            _ => (parts.audio, None),
-        };
-        if let (Some(ssrc), Some(rtx)) = (ssrc, repairs) {
-            self.line(format_args!("a=ssrc-group:FID {ssrc} {rtx}"));
-        }
-        for ssrc in [ssrc, repairs].into_iter().flatten() {
-            self.line(format_args!("a=ssrc:{ssrc} cname:{}", parts.cname));
-            self.line(format_args!("a=ssrc:{ssrc} msid:{STREAM} {}", media.kind));
         }
     }
 }

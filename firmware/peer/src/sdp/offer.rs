@@ -1,7 +1,9 @@
 //! What a viewer's offer asks for, read before anything is allocated (RFC 8866, RFC 9429).
 
+use super::codec;
 use super::error::OfferError;
 use super::section::{Direction, Extension, RawSection, split};
+use crate::codec::VideoCodec;
 use crate::config::Rights;
 use crate::dtls::Role;
 use crate::ice::{Credentials, RemoteCandidate};
@@ -29,6 +31,8 @@ pub struct Format {
     pub fmtp: String,
     /// The payload type of its retransmissions (RFC 4588), if offered.
     pub rtx: Option<u8>,
+    /// Its forward error correction, if offered and of use.
+    pub fec: Option<Box<Format>>,
     /// `a=rtcp-fb` values that were offered and are of use.
     pub feedback: Vec<String>,
 }
@@ -89,20 +93,17 @@ pub struct Offer {
     /// Our part in the handshake.
     pub role: Role,
     pub candidates: Vec<RemoteCandidate>,
-    /// Codecs beside H.264 that the viewer could take.
-    pub other_codecs: Vec<&'static str>,
 }
 
-/// Codecs that a source may deliver ready-made one day.
-const OTHER_CODECS: [(&str, &str); 2] = [("H265", "H265/90000"), ("AV1", "AV1/90000")];
+const OPUS: &str = "opus/48000/2";
 
 impl Offer {
-    /// Reads an offer; sections that are not allowed are answered as inactive.
+    /// Reads an offer for a picture of `codec`; sections that are not allowed are answered as inactive.
     ///
     /// # Errors
     ///
     /// [`OfferError`] when nothing allowed could be sent, or a section could not be answered as asked.
-    pub fn read(sdp: &str, rights: Rights) -> Result<Self, OfferError> {
+    pub fn read(sdp: &str, rights: Rights, codec: VideoCodec) -> Result<Self, OfferError> {
         let mut sections = split(sdp);
         let media = sections.split_off(1);
         let session = sections.pop().unwrap_or_default();
@@ -112,6 +113,7 @@ impl Offer {
 
         let mut reader = Reader {
             rights,
+            codec,
             video: false,
             audio: false,
             data: false,
@@ -174,24 +176,12 @@ impl Offer {
             .filter_map(RemoteCandidate::parse)
             .take(32)
             .collect();
-        let offered = |codec: &str| {
-            media.iter().any(|section| {
-                section
-                    .payload_types()
-                    .any(|payload_type| section.is(payload_type, codec))
-            })
-        };
         Ok(Self {
             sections: answered,
             credentials,
             fingerprints,
             role,
             candidates,
-            other_codecs: OTHER_CODECS
-                .iter()
-                .filter(|(_, codec)| offered(codec))
-                .map(|(name, _)| *name)
-                .collect(),
         })
     }
 
@@ -219,6 +209,7 @@ impl Offer {
 /// Takes one section of each kind.
 struct Reader {
     rights: Rights,
+    codec: VideoCodec,
     video: bool,
     audio: bool,
     data: bool,
@@ -229,7 +220,7 @@ impl Reader {
         let rtp = section.protocol.ends_with("RTP/SAVPF");
         match section.kind {
             "video" if rtp && !std::mem::replace(&mut self.video, true) => {
-                video(section, self.rights)
+                video(section, self.rights, self.codec)
             }
             "audio" if rtp && !std::mem::replace(&mut self.audio, true) => {
                 audio(section, self.rights)
@@ -263,24 +254,36 @@ impl Reader {
     }
 }
 
-fn video(section: &RawSection<'_>, rights: Rights) -> Result<Section, OfferError> {
+fn video(
+    section: &RawSection<'_>,
+    rights: Rights,
+    codec: VideoCodec,
+) -> Result<Section, OfferError> {
     if !rights.video || section.direction() == Direction::Inactive {
-        return Ok(inactive(section, "video"));
+        return Ok(inactive(
+            section,
+            "video",
+            codec::payload_type(section, codec),
+            codec.rtpmap(),
+        ));
     }
     if section.direction() != Direction::RecvOnly {
         return Err(OfferError::NotRecvonly("video"));
     }
-    let payload_type = h264(section).ok_or(OfferError::NoH264)?;
+    let payload_type = codec::payload_type(section, codec).ok_or(OfferError::NoCodec(codec))?;
     Ok(Section::Media(MediaSection {
         kind: "video",
         mid: section.get("mid").unwrap_or_default().to_owned(),
         direction: Direction::SendOnly,
-        format: format(
-            section,
-            payload_type,
-            "H264/90000",
-            &["goog-remb", "transport-cc", "ccm fir", "nack", "nack pli"],
-        ),
+        format: Format {
+            fec: flexfec(section),
+            ..format(
+                section,
+                payload_type,
+                codec.rtpmap(),
+                &["goog-remb", "transport-cc", "ccm fir", "nack", "nack pli"],
+            )
+        },
         extensions: extensions(
             section,
             &[
@@ -302,22 +305,22 @@ fn audio(section: &RawSection<'_>, rights: Rights) -> Result<Section, OfferError
         section.direction(),
         Direction::SendRecv | Direction::RecvOnly
     );
+    let opus = section
+        .payload_types()
+        .find(|payload_type| section.is(*payload_type, OPUS));
     let direction = match (listens && rights.audio, talks && rights.talk) {
-        (false, false) => return Ok(inactive(section, "audio")),
+        (false, false) => return Ok(inactive(section, "audio", opus, OPUS)),
         // A microphone that is offered without the right to talk stays unheard: sound goes one way.
         (true, false) => Direction::SendOnly,
         (false, true) => Direction::RecvOnly,
         (true, true) => Direction::SendRecv,
     };
-    let payload_type = section
-        .payload_types()
-        .find(|payload_type| section.is(*payload_type, "opus/48000/2"))
-        .ok_or(OfferError::NoOpus)?;
+    let payload_type = opus.ok_or(OfferError::NoOpus)?;
     Ok(Section::Media(MediaSection {
         kind: "audio",
         mid: section.get("mid").unwrap_or_default().to_owned(),
         direction,
-        format: format(section, payload_type, "opus/48000/2", &["transport-cc"]),
+        format: format(section, payload_type, OPUS, &["transport-cc"]),
         extensions: extensions(
             section,
             &[
@@ -329,19 +332,14 @@ fn audio(section: &RawSection<'_>, rights: Rights) -> Result<Section, OfferError
     }))
 }
 
-/// A section that stays shut: its first format is named, as an answer must name one.
-fn inactive(section: &RawSection<'_>, kind: &'static str) -> Section {
-    let known = |codec: &'static str| {
-        section
-            .payload_types()
-            .find(|payload_type| section.is(*payload_type, codec))
-            .map(|payload_type| (payload_type, codec))
-    };
-    let format_of = match kind {
-        "video" => h264(section).map(|payload_type| (payload_type, "H264/90000")),
-        _ => known("opus/48000/2"),
-    };
-    let Some((payload_type, codec)) = format_of else {
+/// A section that stays shut: the format that it would have is named, as an answer must name one.
+fn inactive(
+    section: &RawSection<'_>,
+    kind: &'static str,
+    payload_type: Option<u8>,
+    codec: &'static str,
+) -> Section {
+    let Some(payload_type) = payload_type else {
         return rejected(section);
     };
     Section::Media(MediaSection {
@@ -363,32 +361,6 @@ fn rejected(section: &RawSection<'_>) -> Section {
         formats: section.formats.join(" "),
         mid: section.get("mid").map(str::to_owned),
     }
-}
-
-/// The H.264 that fits a constrained baseline stream best. A decoder for baseline or main profile decodes it
-/// too (RFC 6184 section 8.1, table 5); packetisation mode 1 is needed for fragments.
-fn h264(section: &RawSection<'_>) -> Option<u8> {
-    let rank = |payload_type: u8| {
-        if section.parameter(payload_type, "packetization-mode") != Some("1") {
-            return None;
-        }
-        let profile = section
-            .parameter(payload_type, "profile-level-id")?
-            .to_ascii_lowercase();
-        match profile.as_bytes() {
-            [b'4', b'2', b'e', b'0', ..] => Some(0),
-            [b'4', b'2', ..] => Some(1),
-            [b'4', b'd', ..] => Some(2),
-            _ => None,
-        }
-    };
-    // min_by_key keeps the first of equals: the viewer's own order of preference.
-    section
-        .payload_types()
-        .filter(|payload_type| section.is(*payload_type, "H264/90000"))
-        .filter_map(|payload_type| Some((rank(payload_type)?, payload_type)))
-        .min_by_key(|(rank, _)| *rank)
-        .map(|(_, payload_type)| payload_type)
 }
 
 fn format(
@@ -415,8 +387,19 @@ fn format(
             section.is(*other, "rtx/90000")
                 && section.parameter(*other, "apt") == Some(number.as_str())
         }),
+        fec: None,
         feedback: used,
     }
+}
+
+/// The forward error correction that is spoken: FlexFEC in the version that browsers have.
+fn flexfec(section: &RawSection<'_>) -> Option<Box<Format>> {
+    const CODEC: &str = "flexfec-03/90000";
+    let payload_type = section
+        .payload_types()
+        .find(|payload_type| section.is(*payload_type, CODEC))?;
+    let feedback = ["goog-remb", "transport-cc"];
+    Some(Box::new(format(section, payload_type, CODEC, &feedback)))
 }
 
 fn extensions(section: &RawSection<'_>, used: &[&'static str]) -> Vec<(&'static str, Extension)> {

@@ -1,9 +1,10 @@
 use proptest::prelude::*;
 
-use super::answer::{AnswerParts, write};
+use super::answer::{AnswerParts, VideoSsrcs, write};
 use super::offer::{MediaSection, Offer};
 use super::section::Direction;
 use super::*;
+use crate::codec::VideoCodec;
 use crate::config::Rights;
 use crate::dtls::Role;
 use crate::ice::{Credentials, LocalCandidate};
@@ -20,7 +21,11 @@ const ALL: Rights = Rights {
 };
 
 fn answer(sdp: &str, rights: Rights) -> String {
-    let offer = Offer::read(sdp, rights).unwrap();
+    answer_with(sdp, rights, VideoCodec::H264)
+}
+
+fn answer_with(sdp: &str, rights: Rights, codec: VideoCodec) -> String {
+    let offer = Offer::read(sdp, rights, codec).unwrap();
     let credentials = Credentials {
         ufrag: "UFRAG".to_owned(),
         password: "PASSWORD".to_owned(),
@@ -34,7 +39,14 @@ fn answer(sdp: &str, rights: Rights) -> String {
         candidates: &[LocalCandidate::host("192.0.2.1:5000".parse().unwrap())],
         trickle: false,
         cname: "CNAME",
-        video: sends("video").then_some((1001, Some(1002))),
+        video: sends("video").then(|| VideoSsrcs {
+            media: 1001,
+            repairs: Some(1002),
+            parity: offer
+                .media("video")
+                .and_then(|video| video.format.fec.as_ref())
+                .map(|_| 1004),
+        }),
         audio: sends("audio").then_some(1003),
         max_message: 65536,
         offer: &offer,
@@ -55,9 +67,44 @@ fn golden(name: &str, answer: &str, expected: &str) {
 fn chromium_is_answered() {
     let expected = include_str!("../../tests/sdp/chromium.answer.sdp");
     golden("chromium.answer.sdp", &answer(CHROMIUM, ALL), expected);
-    let offer = Offer::read(CHROMIUM, ALL).unwrap();
-    assert_eq!(offer.other_codecs, ["AV1"]);
+    let offer = Offer::read(CHROMIUM, ALL, VideoCodec::H264).unwrap();
     assert_eq!(offer.role, Role::Client);
+}
+
+#[test]
+fn chromium_is_answered_with_av1() {
+    let expected = include_str!("../../tests/sdp/chromium-av1.answer.sdp");
+    let answer = answer_with(CHROMIUM, ALL, VideoCodec::Av1);
+    golden("chromium-av1.answer.sdp", &answer, expected);
+}
+
+/// Chromium as it offers H.265 where the machine decodes it.
+#[test]
+fn an_offer_of_h265_is_answered_with_it() {
+    let h265 = CHROMIUM.replace(
+        "a=rtpmap:45 AV1/90000",
+        "a=rtpmap:45 H265/90000\r\na=fmtp:45 level-id=93;profile-id=1;tier-flag=0;tx-mode=SRST",
+    );
+    let answer = answer_with(&h265, ALL, VideoCodec::H265);
+    assert!(answer.contains("m=video 9 UDP/TLS/RTP/SAVPF 45 46 49\r\n"));
+    assert!(answer.contains("a=rtpmap:45 H265/90000\r\n"));
+    assert!(answer.contains("a=fmtp:45 level-id=93;profile-id=1;tier-flag=0;tx-mode=SRST\r\n"));
+    let ten_bits = h265.replace("profile-id=1", "profile-id=2");
+    let refused = Offer::read(&ten_bits, ALL, VideoCodec::H265);
+    assert_eq!(refused, Err(OfferError::NoCodec(VideoCodec::H265)));
+}
+
+#[test]
+fn a_viewer_that_cannot_take_the_cameras_codec_is_told_in_one_sentence() {
+    let refused = |codec| Offer::read(FIREFOX, ALL, codec).unwrap_err().to_string();
+    assert_eq!(
+        refused(VideoCodec::H265),
+        "the camera's picture is H.265, and the viewer takes none: its offer has no H265 in main profile"
+    );
+    assert_eq!(
+        refused(VideoCodec::Av1),
+        "the camera's picture is AV1, and the viewer takes none: its offer has no AV1 in main profile"
+    );
 }
 
 #[test]
@@ -84,7 +131,7 @@ fn what_is_not_allowed_stays_shut() {
         control: false,
         ..ALL
     };
-    let offer = Offer::read(CHROMIUM, rights).unwrap();
+    let offer = Offer::read(CHROMIUM, rights, VideoCodec::H264).unwrap();
     assert_eq!(offer.media("audio").unwrap().direction, Direction::Inactive);
     assert!(offer.data().is_none());
     let sdp = answer(CHROMIUM, rights);
@@ -95,31 +142,35 @@ fn what_is_not_allowed_stays_shut() {
 #[test]
 fn a_microphone_needs_the_right_to_talk() {
     let mute = Rights { talk: false, ..ALL };
-    let offer = Offer::read(CHROMIUM_TALK, mute).unwrap();
+    let offer = Offer::read(CHROMIUM_TALK, mute, VideoCodec::H264).unwrap();
     assert_eq!(offer.media("audio").unwrap().direction, Direction::SendOnly);
     let deaf = Rights {
         audio: false,
         ..ALL
     };
-    let offer = Offer::read(CHROMIUM_TALK, deaf).unwrap();
+    let offer = Offer::read(CHROMIUM_TALK, deaf, VideoCodec::H264).unwrap();
     assert_eq!(offer.media("audio").unwrap().direction, Direction::RecvOnly);
 }
 
 #[test]
 fn other_profiles_serve_where_constrained_baseline_is_missing() {
     let payload_type = |sdp: &str| {
-        Offer::read(sdp, ALL).map(|offer| offer.media("video").unwrap().format.payload_type)
+        Offer::read(sdp, ALL, VideoCodec::H264)
+            .map(|offer| offer.media("video").unwrap().format.payload_type)
     };
     assert_eq!(payload_type(CHROMIUM), Ok(108));
     let baseline = CHROMIUM.replace("a=rtpmap:108 H264", "a=rtpmap:108 VP7");
     assert_eq!(payload_type(&baseline), Ok(102));
     let none = CHROMIUM.replace(" H264/90000", " VP7/90000");
-    assert_eq!(payload_type(&none), Err(OfferError::NoH264));
+    assert_eq!(
+        payload_type(&none),
+        Err(OfferError::NoCodec(VideoCodec::H264))
+    );
 }
 
 #[test]
 fn offers_that_cannot_be_answered_say_why() {
-    let read = |sdp: &str| Offer::read(sdp, ALL).map(|_| ());
+    let read = |sdp: &str| Offer::read(sdp, ALL, VideoCodec::H264).map(|_| ());
     let sending = CHROMIUM.replacen("a=recvonly", "a=sendrecv", 1);
     assert_eq!(read(&sending), Err(OfferError::NotRecvonly("video")));
     assert_eq!(
@@ -137,7 +188,7 @@ fn offers_that_cannot_be_answered_say_why() {
     );
     let rejected = CHROMIUM.replace("m=video 9", "m=video 0");
     assert!(
-        Offer::read(&rejected, ALL)
+        Offer::read(&rejected, ALL, VideoCodec::H264)
             .unwrap()
             .media("video")
             .is_none()
@@ -148,7 +199,11 @@ fn offers_that_cannot_be_answered_say_why() {
 fn the_viewers_message_size_is_heeded() {
     let size = |text: &str| {
         let sdp = CHROMIUM.replace("a=max-message-size:262144", text);
-        Offer::read(&sdp, ALL).unwrap().data().unwrap().max_message
+        Offer::read(&sdp, ALL, VideoCodec::H264)
+            .unwrap()
+            .data()
+            .unwrap()
+            .max_message
     };
     assert_eq!(size("a=max-message-size:262144"), Some(262_144));
     assert_eq!(size("a=max-message-size:0"), None);
@@ -158,14 +213,17 @@ fn the_viewers_message_size_is_heeded() {
 #[test]
 fn an_active_offerer_makes_us_the_server() {
     let active = CHROMIUM.replace("a=setup:actpass", "a=setup:active");
-    assert_eq!(Offer::read(&active, ALL).unwrap().role, Role::Server);
+    assert_eq!(
+        Offer::read(&active, ALL, VideoCodec::H264).unwrap().role,
+        Role::Server
+    );
     assert!(answer(&active, ALL).contains("a=setup:passive\r\n"));
 }
 
 proptest! {
     #[test]
     fn any_text_is_read_or_refused(sdp: String) {
-        let _ = Offer::read(&sdp, ALL);
+        let _ = Offer::read(&sdp, ALL, VideoCodec::H264);
     }
 
     /// Lines of a real offer, some changed, some missing, some twice.
@@ -186,7 +244,7 @@ proptest! {
             }
         }
         let sdp = offer.join("\r\n");
-        if Offer::read(&sdp, ALL).is_ok() {
+        if Offer::read(&sdp, ALL, VideoCodec::H264).is_ok() {
             let _ = answer(&sdp, ALL);
         }
     }

@@ -9,18 +9,20 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::{Bytes, BytesMut};
 use heron_peer::{
     Batch, Certificate, LocalCandidate, MediaClock, Path, Peer, PeerConfig, PeerEvent, Rights,
-    VideoFrame,
+    VideoCodec, VideoFrame,
 };
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rtc::data_channel::RTCDataChannelId;
 use rtc::dtls::extension::extension_use_srtp::SrtpProtectionProfile;
 use rtc::ice::mdns::MulticastDnsMode;
-use rtc::interceptor::Registry;
+use rtc::interceptor::{FlexFec03ReceiveBuilder, Registry, Slot};
 use rtc::media_stream::MediaStreamTrack;
 use rtc::peer_connection::configuration::RTCConfigurationBuilder;
 use rtc::peer_connection::configuration::interceptor_registry::register_default_interceptors;
-use rtc::peer_connection::configuration::media_engine::{MIME_TYPE_OPUS, MediaEngine};
+use rtc::peer_connection::configuration::media_engine::{
+    MIME_TYPE_FLEX_FEC03, MIME_TYPE_OPUS, MediaEngine,
+};
 use rtc::peer_connection::configuration::setting_engine::SettingEngineBuilder;
 use rtc::peer_connection::event::{RTCDataChannelEvent, RTCPeerConnectionEvent, RTCTrackEvent};
 use rtc::peer_connection::message::RTCMessage;
@@ -30,7 +32,8 @@ use rtc::peer_connection::transport::{CandidateConfig, CandidateHostConfig, RTCI
 use rtc::peer_connection::{RTCPeerConnection, RTCPeerConnectionBuilder};
 use rtc::rtp;
 use rtc::rtp_transceiver::rtp_sender::{
-    RTCRtpCodec, RTCRtpCodingParameters, RTCRtpEncodingParameters, RtpCodecKind,
+    RTCRtpCodec, RTCRtpCodecParameters, RTCRtpCodingParameters, RTCRtpEncodingParameters,
+    RtpCodecKind,
 };
 use rtc::rtp_transceiver::{
     RTCRtpReceiverId, RTCRtpSenderId, RTCRtpTransceiverDirection, RTCRtpTransceiverInit,
@@ -90,18 +93,41 @@ impl Viewer {
     }
 
     pub fn with_microphone(now: Instant, microphone: bool) -> Self {
-        Self::build(now, microphone, Vec::new())
+        Self::build(now, microphone, Vec::new(), false)
     }
 
     /// A viewer that offers only these SRTP profiles.
     pub fn with_profiles(now: Instant, profiles: Vec<SrtpProtectionProfile>) -> Self {
-        Self::build(now, false, profiles)
+        Self::build(now, false, profiles, false)
     }
 
-    fn build(now: Instant, microphone: bool, profiles: Vec<SrtpProtectionProfile>) -> Self {
+    /// A viewer that offers FlexFEC and decodes it.
+    pub fn with_fec(now: Instant) -> Self {
+        Self::build(now, false, Vec::new(), true)
+    }
+
+    fn build(
+        now: Instant,
+        microphone: bool,
+        profiles: Vec<SrtpProtectionProfile>,
+        fec: bool,
+    ) -> Self {
         let mut engine = MediaEngine::default();
         engine.register_default_codecs().unwrap();
-        let registry = register_default_interceptors(Registry::new(), &mut engine).unwrap();
+        let mut registry = register_default_interceptors(Registry::new(), &mut engine).unwrap();
+        if fec {
+            let codec = RTCRtpCodecParameters {
+                rtp_codec: RTCRtpCodec {
+                    mime_type: MIME_TYPE_FLEX_FEC03.to_owned(),
+                    clock_rate: 90_000,
+                    sdp_fmtp_line: "repair-window=10000000".to_owned(),
+                    ..RTCRtpCodec::default()
+                },
+                payload_type: 49,
+            };
+            engine.register_codec(codec, RtpCodecKind::Video).unwrap();
+            registry = registry.with(Slot::FecDecoder, FlexFec03ReceiveBuilder::new().build());
+        }
         let mut pc = RTCPeerConnectionBuilder::new()
             .with_configuration(RTCConfigurationBuilder::new().build())
             .with_media_engine(engine)
@@ -246,14 +272,26 @@ impl Link {
         Self::with_viewer(Viewer::new(now), now, change)
     }
 
-    pub fn with_viewer(
+    pub fn with_viewer(viewer: Viewer, now: Instant, change: impl Fn(String) -> String) -> Self {
+        Self::with_config(viewer, config(now), now, change)
+    }
+
+    /// With a camera whose picture is of `codec`.
+    pub fn with_codec(viewer: Viewer, now: Instant, codec: VideoCodec) -> Self {
+        let mut config = config(now);
+        config.video_codec = codec;
+        Self::with_config(viewer, config, now, |offer| offer)
+    }
+
+    fn with_config(
         mut viewer: Viewer,
+        config: PeerConfig,
         now: Instant,
         change: impl Fn(String) -> String,
     ) -> Self {
         let offer = change(viewer.offer(now));
         let mut rng = StdRng::seed_from_u64(7);
-        let (peer, answer) = Peer::answer(config(now), &offer, now, &mut rng).unwrap();
+        let (peer, answer) = Peer::answer(config, &offer, now, &mut rng).unwrap();
         viewer.take_answer(&answer.sdp, now);
         Self {
             now,
