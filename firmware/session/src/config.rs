@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use heron_congestion::LadderConfig;
+use heron_peer::VideoCodec;
 use heron_protocol::{DeviceId, SigningKey, VerifyingKey};
 
 use crate::liveness::Patience;
+use crate::ports::Ports;
 
 /// Identity and limits of one camera's hub.
 #[derive(Debug, Clone)]
@@ -23,8 +25,13 @@ pub struct HubConfig {
     pub bind: Vec<String>,
     /// The one UDP port of all viewers; 0 takes any that is free on every bound address.
     pub udp_port: u16,
+    /// Whether the same port also listens for TCP, for viewers whose networks let no UDP through.
+    pub tcp: bool,
     /// Whether the camera has a loudspeaker: without one, nobody may talk.
     pub talk: bool,
+    /// How the pictures that [`Hub::video`](crate::Hub::video) is given are encoded. A viewer that does not take it is
+    /// refused.
+    pub video_codec: VideoCodec,
     /// What the encoders can do, and what viewers are moved between.
     pub ladder: LadderConfig,
     /// How long viewers may take and be silent.
@@ -49,7 +56,9 @@ impl HubConfig {
             max_viewers: 16,
             bind: vec!["0.0.0.0:0".to_owned(), "[::]:0".to_owned()],
             udp_port: 0,
+            tcp: true,
             talk: true,
+            video_codec: VideoCodec::default(),
             ladder: LadderConfig::default(),
             patience: Patience::default(),
             key_frame_interval: Duration::from_millis(300),
@@ -57,5 +66,10 @@ impl HubConfig {
             candidate_delay: Duration::from_millis(30),
             stats_interval: Duration::from_secs(2),
         }
+    }
+
+    /// Binds the addresses for media. Must be called within a Tokio runtime.
+    pub(crate) fn ports(&self) -> Ports {
+        Ports::bind(&self.bind, self.udp_port, self.tcp)
     }
 }

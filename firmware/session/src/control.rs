@@ -11,11 +11,14 @@ use serde_json::{Value, json};
 /// The label of the channel.
 pub const LABEL: &str = "control";
 
-/// The longest message taken, in bytes.
+/// The longest message taken or sent, in bytes.
 pub const MAX_MESSAGE: usize = 16 * 1024;
 
 /// Calls in one batch.
 const MAX_BATCH: usize = 16;
+
+/// Room for the answer to a call whose outcome has none, in bytes.
+const REFUSED: usize = 256;
 
 /// Calls of one session that may wait for their outcome.
 const MAX_OPEN: usize = 32;
@@ -37,6 +40,15 @@ impl ControlError {
     pub const BUSY: i32 = -32_001;
     /// More calls than allowed wait for their outcome.
     pub const TOO_MANY: i32 = -32_002;
+
+    /// What was asked for is not there at the moment.
+    pub const UNAVAILABLE: i32 = -32_003;
+
+    /// The viewer's rights do not include the method.
+    pub fn not_allowed(method: &str) -> Self {
+        let what = format!("the session does not include the right to {method}");
+        Self::new(Self::NOT_ALLOWED, what)
+    }
 
     /// An error of the caller's choice.
     pub fn new(code: i32, message: impl Into<String>) -> Self {
@@ -115,7 +127,25 @@ struct Batch {
     /// Answered with an array.
     array: bool,
     outstanding: usize,
-    answers: Vec<Value>,
+    answers: Vec<String>,
+}
+
+impl Batch {
+    /// Adds the outcome of a call, if the message has room for it.
+    fn add(&mut self, id: &Value, outcome: Result<Value, ControlError>) {
+        let answer = match outcome {
+            Ok(result) => json!({"jsonrpc": "2.0", "id": id, "result": result}).to_string(),
+            Err(error) => failure(id, &error),
+        };
+        // A comma each, and the brackets.
+        let others: usize = self.answers.iter().map(|answer| answer.len() + 1).sum();
+        let fits = others + answer.len() + 2 + self.outstanding * REFUSED <= MAX_MESSAGE;
+        self.answers.push(if fits {
+            answer
+        } else {
+            failure(id, &ControlError::internal("the answer is too long"))
+        });
+    }
 }
 
 impl Calls {
@@ -123,7 +153,7 @@ impl Calls {
     pub fn receive(&mut self, message: &[u8]) -> Incoming {
         let refused = |error: ControlError| Incoming {
             calls: Vec::new(),
-            answer: Some(failure(&Value::Null, &error).to_string()),
+            answer: Some(failure(&Value::Null, &error)),
         };
         if message.len() > MAX_MESSAGE {
             return refused(ControlError::invalid("the message is too long"));
@@ -164,15 +194,12 @@ impl Calls {
         let Open { id, batch: number } = self.open.remove(&call)?;
         let mut batch = self.batches.remove(&number)?;
         batch.outstanding = batch.outstanding.saturating_sub(1);
-        batch.answers.push(match outcome {
-            Ok(result) => json!({"jsonrpc": "2.0", "id": id, "result": result}),
-            Err(error) => failure(&id, &error),
-        });
+        batch.add(&id, outcome);
         self.settle(number, batch)
     }
 
     /// A call and whether it will be answered, or the answer to what is none.
-    fn request(&mut self, request: Value, batch: u64) -> Result<(Call, bool), Option<Value>> {
+    fn request(&mut self, request: Value, batch: u64) -> Result<(Call, bool), Option<String>> {
         let Value::Object(mut request) = request else {
             let error = ControlError::invalid("a call is an object");
             return Err(Some(failure(&Value::Null, &error)));
@@ -223,9 +250,9 @@ impl Calls {
         }
         if batch.array {
             let some = !batch.answers.is_empty();
-            return some.then(|| Value::Array(batch.answers).to_string());
+            return some.then(|| format!("[{}]", batch.answers.join(",")));
         }
-        batch.answers.pop().map(|answer| answer.to_string())
+        batch.answers.pop()
     }
 
     fn number(&mut self) -> u64 {
@@ -243,12 +270,9 @@ fn is_id(id: &Value) -> bool {
     id.is_string() || id.is_number() || id.is_null()
 }
 
-fn failure(id: &Value, error: &ControlError) -> Value {
-    json!({
-        "jsonrpc": "2.0",
-        "id": id,
-        "error": {"code": error.code, "message": error.message},
-    })
+fn failure(id: &Value, error: &ControlError) -> String {
+    let error = json!({"code": error.code, "message": error.message});
+    json!({"jsonrpc": "2.0", "id": id, "error": error}).to_string()
 }
 
 #[cfg(test)]
@@ -368,6 +392,20 @@ mod tests {
             value(calls.receive(many.as_bytes()).answer)["error"]["code"],
             -32_600
         );
+    }
+
+    #[test]
+    fn an_answer_that_does_not_fit_into_a_message_is_an_error() {
+        let mut calls = Calls::default();
+        let call = r#"{"jsonrpc": "2.0", "method": "snapshot", "id": 1}"#;
+        let batch = calls.receive(format!("[{call},{call}]").as_bytes()).calls;
+        let answer = || Ok(json!("x".repeat(MAX_MESSAGE / 2)));
+        assert_eq!(calls.answer(batch[0].id, answer()), None);
+        let text = calls.answer(batch[1].id, answer()).unwrap();
+        assert!(text.len() <= MAX_MESSAGE);
+        let answers = value(Some(text));
+        assert!(answers[0]["result"].is_string());
+        assert_eq!(answers[1]["error"]["code"], -32_603);
     }
 
     proptest! {

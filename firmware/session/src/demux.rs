@@ -6,6 +6,8 @@
 //!   that check was authenticated by the viewer's ICE password. An address stays with its first owner until that
 //!   one goes, so a viewer that sends from another's address takes nothing away from it.
 //!
+//! Over TCP a connection is its viewer's (see `connections`), and only its first checks are judged here.
+//!
 //! All that is learned from what is sent: an answered check is a success response on its way out. Memory is bounded
 //! by [`MAX_ADDRESSES`] and [`MAX_CHECKS`].
 
@@ -72,14 +74,20 @@ impl<K: Copy + Eq> Demux<K> {
     /// Whose a datagram is; `None` for garbage and strangers.
     pub fn viewer(&mut self, from: SocketAddr, datagram: &[u8]) -> Option<K> {
         match stun_type(datagram) {
-            Some(BINDING_REQUEST) => {
-                let username = std::str::from_utf8(username(datagram)?).ok()?;
-                let (ufrag, _) = username.split_once(':')?;
-                self.fragments.get(ufrag).copied()
-            }
+            Some(BINDING_REQUEST) => self.asked(datagram),
             Some(BINDING_SUCCESS | BINDING_ERROR) => self.checks.remove(&transaction(datagram)?),
             _ => self.addresses.get(&from).copied(),
         }
+    }
+
+    /// Whose check it is, by its name; `None` for everything else.
+    pub fn asked(&self, datagram: &[u8]) -> Option<K> {
+        if stun_type(datagram) != Some(BINDING_REQUEST) {
+            return None;
+        }
+        let username = std::str::from_utf8(username(datagram)?).ok()?;
+        let (ufrag, _) = username.split_once(':')?;
+        self.fragments.get(ufrag).copied()
     }
 
     fn check_sent(&mut self, viewer: K, transaction: Option<TransactionId>) {
@@ -113,6 +121,11 @@ pub fn stun_type(datagram: &[u8]) -> Option<u16> {
     let header = datagram.first_chunk::<20>()?;
     let is_stun = header[0] < 4 && header[4..8] == MAGIC_COOKIE;
     is_stun.then(|| u16::from_be_bytes([header[0], header[1]]))
+}
+
+/// Whether it is our answer to a viewer's check, which was authentic then.
+pub fn is_answer(datagram: &[u8]) -> bool {
+    stun_type(datagram) == Some(BINDING_SUCCESS)
 }
 
 fn transaction(message: &[u8]) -> Option<TransactionId> {

@@ -17,7 +17,6 @@ use crate::event::{ControlReply, ControlRequest, Event};
 use crate::gathering::Gathered;
 use crate::hub::{LocalAnswer, Refusal};
 use crate::opening::{self, Open};
-use crate::ports::Ports;
 use crate::servers;
 use crate::talk::TalkEvent;
 use crate::viewer::{End, Viewer, Wanted};
@@ -83,6 +82,7 @@ impl Driver {
         let message = seat.viewer.closed(end);
         seat.viewer.peer().close(now);
         self.send_rest(key, now);
+        self.connections.forget(key);
         if let Some(mut seat) = self.seats.remove(&key) {
             seat.viewer.gathering.close(now);
             self.sessions.remove(&seat.viewer.opening.session);
@@ -178,6 +178,7 @@ impl Driver {
         let session = open.opening.session.clone();
         match self.admit(open, now) {
             Ok(sdp) => {
+                self.registry.opened.fetch_add(1, Ordering::Relaxed);
                 let answered = answer.is_none_or(|answer| {
                     let session = session.clone();
                     answer.send(Ok(LocalAnswer { session, sdp })).is_ok()
@@ -188,7 +189,8 @@ impl Driver {
                 }
             }
             Err((end, refusal)) => {
-                tracing::info!(session = session.short(), reason = ?end.reason, detail = end.detail, "session ended");
+                self.registry.refused.fetch_add(1, Ordering::Relaxed);
+                tracing::info!(session = session.short(), reason = ?end.reason, detail = end.detail, "session refused");
                 match answer {
                     Some(answer) => drop(answer.send(Err(refusal))),
                     None => self.registry.tell(Event::Send {
@@ -213,7 +215,7 @@ impl Driver {
             (end, Refusal::Failed(why))
         };
         if self.ports.is_empty() {
-            self.ports = Ports::bind(&self.config.bind, self.config.udp_port);
+            self.ports = self.config.ports();
         }
         if self.ports.is_empty() {
             return Err(failed("no address for media could be bound".to_owned()));
@@ -221,9 +223,9 @@ impl Driver {
         let certificate = self
             .certificate()
             .map_err(|error| failed(error.to_string()))?;
-        let hosts = self.ports.hosts();
-        let (peer, answer) =
-            opening::answer(&mut open, certificate, &hosts, now).map_err(|error| {
+        let hosts = self.ports.candidates();
+        let (peer, answer) = opening::answer(&mut open, certificate, &hosts, &self.config, now)
+            .map_err(|error| {
                 let refusal = Refusal::Offer(error.to_string());
                 (opening::refused(&error), refusal)
             })?;
@@ -264,7 +266,7 @@ impl Driver {
         ice_servers: &[IceServer],
         now: Instant,
     ) {
-        let hosts = self.ports.hosts();
+        let hosts = self.ports.candidates();
         let Some(seat) = self.seats.get_mut(&key) else {
             return;
         };
@@ -297,7 +299,7 @@ impl Driver {
     /// A viewer that could not show what it takes is not judged by what it has shown.
     fn anew(&mut self, key: ViewerKey, now: Instant) -> Option<Level> {
         let viewer = &mut self.seats.get_mut(&key)?.viewer;
-        let (bps, wish) = (viewer.estimate_bps(), opening::wish(viewer.peer()));
+        let (bps, wish) = (viewer.media_bps(), opening::wish(viewer.peer()));
         Some(self.adaptation.connected(key, wish, bps, now))
     }
 
@@ -326,12 +328,8 @@ impl Driver {
         };
         let rights = seat.viewer.opening.rights;
         let session = seat.viewer.opening.session.clone();
-        let not_allowed = || {
-            let what = format!("the session does not include the right to {}", call.method);
-            Err(ControlError::new(ControlError::NOT_ALLOWED, what))
-        };
         let outcome = match call.method.as_str() {
-            "talk.begin" if !rights.talk => not_allowed(),
+            "talk.begin" if !rights.talk => Err(ControlError::not_allowed(&call.method)),
             "talk.begin" => {
                 let had = self.floor.is_held_by(key);
                 if self.floor.take(key, now) {
@@ -351,7 +349,6 @@ impl Driver {
                 self.talk_ended(key, false, now);
                 Ok(Value::Bool(held))
             }
-            _ if !rights.control => not_allowed(),
             _ => {
                 if let Some(commands) = self.commands.upgrade() {
                     let reply = ControlReply::new(commands, key, call.id);

@@ -13,7 +13,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use heron_congestion::{Rung, ViewerId};
-use heron_peer::{Batch, Certificate, Path};
+use heron_peer::{Batch, Certificate, Path, Protocol};
 use heron_protocol::Fingerprint;
 use heron_protocol::SessionId;
 use heron_protocol::messages::{Candidate, EndReason, IceServer};
@@ -23,8 +23,9 @@ use tokio::time::sleep_until;
 
 use crate::adaptation::{Adaptation, Order};
 use crate::config::HubConfig;
+use crate::connections::Connections;
 use crate::control::{CallId, ControlError};
-use crate::demux::Demux;
+use crate::demux::{Demux, is_answer};
 use crate::event::Event;
 use crate::hub::{LocalAnswer, Refusal};
 use crate::media::MediaWaiting;
@@ -113,6 +114,7 @@ pub struct Driver {
     pub(crate) registry: Arc<Registry>,
     pub(crate) certificate: Option<Arc<Certificate>>,
     pub(crate) ports: Ports,
+    pub(crate) connections: Connections<ViewerKey>,
     pub(crate) demux: Demux<ViewerKey>,
     pub(crate) seats: BTreeMap<ViewerKey, Seat>,
     pub(crate) sessions: HashMap<SessionId, ViewerKey>,
@@ -134,7 +136,8 @@ impl Driver {
         commands: mpsc::WeakSender<Command>,
     ) -> Self {
         Self {
-            ports: Ports::bind(&config.bind, config.udp_port),
+            ports: config.ports(),
+            connections: Connections::new(Arc::clone(&registry.tcp)),
             adaptation: Adaptation::new(config.ladder, config.key_frame_interval),
             certificate: None,
             demux: Demux::default(),
@@ -157,8 +160,10 @@ impl Driver {
         let mut sleep = pin!(sleep_until((Instant::now() + IDLE).into()));
         loop {
             let (ports, seats) = (&self.ports, &mut self.seats);
+            let connections = &mut self.connections;
             let readable = poll_fn(|cx| {
                 let mut ready = ports.poll_readable(cx).is_ready();
+                ready |= connections.poll_ready(ports.listeners(), cx).is_ready();
                 for seat in seats.values_mut() {
                     ready |= seat.viewer.gathering.poll_readable(cx).is_ready();
                 }
@@ -194,6 +199,7 @@ impl Driver {
     fn receive(&mut self, now: Instant) {
         let Self {
             ports,
+            connections,
             buffers,
             demux,
             seats,
@@ -222,6 +228,19 @@ impl Driver {
                 break;
             }
         }
+        connections.receive(buffers, now, |path, owner, datagram| {
+            let viewer = owner.or_else(|| demux.asked(datagram));
+            let Some(seat) = viewer
+                .and_then(|viewer| seats.get_mut(&viewer))
+                .filter(|seat| !seat.viewer.opening.relay_only)
+            else {
+                registry.strange.fetch_add(1, Ordering::Relaxed);
+                return false;
+            };
+            seat.touched = true;
+            seat.viewer.peer().handle_datagram(path, datagram, now);
+            true
+        });
         for seat in seats.values_mut() {
             seat.touched |= seat.viewer.gathering.receive(buffers, now);
         }
@@ -253,6 +272,13 @@ impl Driver {
 
     /// Does what is due and sends what there is. Returns when to come back.
     fn settle(&mut self, now: Instant) -> Option<Instant> {
+        self.connections.handle_timeout(now);
+        while let Some((key, path)) = self.connections.poll_lost() {
+            if let Some(seat) = self.seats.get_mut(&key) {
+                seat.viewer.path_lost(path, now);
+                seat.touched = true;
+            }
+        }
         let keys: Vec<ViewerKey> = self.seats.keys().copied().collect();
         for key in keys {
             let Some(seat) = self.seats.get_mut(&key) else {
@@ -274,7 +300,11 @@ impl Driver {
             .seats
             .values()
             .map(|seat| if seat.touched { now } else { seat.due });
-        let rest = [self.adaptation.due(), self.floor.due()];
+        let rest = [
+            self.adaptation.due(),
+            self.floor.due(),
+            self.connections.due(),
+        ];
         seats.chain(rest.into_iter().flatten()).min()
     }
 
@@ -311,6 +341,9 @@ impl Driver {
         let begin = Instant::now();
         let sent = match seat.viewer.gathering.relay(path.local) {
             Some(relay) => relay.send_batch(path.remote, &self.batch, now),
+            None if path.protocol == Protocol::Tcp => {
+                self.connections.send_batch(path, &self.batch)
+            }
             None => self
                 .batch
                 .runs()
@@ -339,9 +372,18 @@ impl Driver {
             self.ports.send(from, to, &message, None);
         }
         while let Some(transmit) = viewer.peer().poll_transmit() {
-            let Path { local, remote, .. } = transmit.path;
+            let Path {
+                local,
+                remote,
+                protocol,
+            } = transmit.path;
             if let Some(relay) = viewer.gathering.relay(local) {
                 relay.send(remote, &transmit.bytes, now);
+            } else if protocol == Protocol::Tcp {
+                if is_answer(&transmit.bytes) {
+                    self.connections.belongs(transmit.path, key);
+                }
+                self.connections.send(transmit.path, &transmit.bytes);
             } else {
                 self.demux.sent(key, remote, &transmit.bytes);
                 self.ports.send(local, remote, &transmit.bytes, None);

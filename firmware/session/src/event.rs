@@ -47,12 +47,12 @@ pub enum Event {
     },
 }
 
-/// A call (JSON-RPC 2.0) that the hub does not answer itself. The viewer has [`Rights::control`].
+/// A call (JSON-RPC 2.0) that the hub does not answer itself. Whether `rights` are enough for it is the owner's to say.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ControlRequest {
     /// Who calls.
     pub session: SessionId,
-    /// What it may do.
+    /// What the viewer may do.
     pub rights: Rights,
     /// What is called.
     pub method: String,

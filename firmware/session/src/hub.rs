@@ -110,7 +110,8 @@ impl Hub {
             key,
             captured_ns,
         } = unit;
-        let frame = VideoFrame::h264(&data, key, captured_ns);
+        let codec = self.shared.config.video_codec;
+        let frame = VideoFrame::new(codec, &data, key, captured_ns);
         if frame.is_empty() {
             return;
         }
@@ -231,11 +232,11 @@ impl Hub {
     pub async fn watch_locally(&self, offer: &str, rights: Rights) -> Result<LocalAnswer, Refusal> {
         let session = SessionId::from_bits(rand::random());
         let max = self.shared.config.max_viewers;
-        let stats = self
-            .shared
-            .registry
-            .enter(&session, SeqWindow::default(), true, max)
-            .ok_or(Refusal::Full(max))?;
+        let registry = &self.shared.registry;
+        let Some(stats) = registry.enter(&session, SeqWindow::default(), true, max) else {
+            registry.refused.fetch_add(1, Ordering::Relaxed);
+            return Err(Refusal::Full(max));
+        };
         let open = Open {
             opening: Opening {
                 session: session.clone(),
@@ -256,7 +257,7 @@ impl Hub {
             answer: Some(answer),
         };
         if self.shared.commands.try_send(command).is_err() {
-            self.shared.registry.leave(&session);
+            registry.leave(&session);
             return Err(Refusal::Stopped);
         }
         answered.await.unwrap_or(Err(Refusal::Stopped))

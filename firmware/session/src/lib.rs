@@ -28,10 +28,12 @@
 //!   their targets; a slow viewer is moved to the small rung, or to sound only, and drags nobody along.
 //! - **Fast start.** The answer has the interfaces' candidates in it, the device starts DTLS, the encoder is warm by
 //!   [`Event::Targets`] before ICE is done, and the key frame is asked for in the moment DTLS is up, never before.
-//! - **One port.** Datagrams find their viewer by ICE user name, transaction or address (see `demux`). Relayed
+//! - **One port.** Datagrams find their viewer by ICE user name, transaction or address (see `demux`). The same port
+//!   takes TCP connections (RFC 6544), for viewers whose networks let no UDP through (see `connections`). Relayed
 //!   addresses of ours are the exception: a TURN server wants a socket for each.
-//! - **Calls.** The data channel `control` carries JSON-RPC 2.0. `stats`, `report`, `talk.begin` and `talk.end` are
-//!   answered here, everything else is the owner's ([`Event::Control`]).
+//! - **Calls.** The data channel `control` carries JSON-RPC 2.0 in messages of up to 16 KiB. `stats`, `report`,
+//!   `talk.begin` and `talk.end` are answered here, everything else, and who may call it, is the owner's
+//!   ([`Event::Control`]).
 //!
 //! # On failure
 //!
@@ -67,11 +69,14 @@ mod adaptation;
 mod allocation;
 mod call;
 mod config;
+mod connections;
 mod control;
 mod demux;
 mod dispatch;
 mod driver;
+mod estimate;
 mod event;
+mod framing;
 mod gathering;
 mod handover;
 mod hub;
@@ -88,6 +93,7 @@ mod rights;
 mod servers;
 mod socket;
 mod stats;
+mod stream;
 mod talk;
 mod trickle;
 mod viewer;
@@ -96,6 +102,7 @@ pub use config::HubConfig;
 pub use control::ControlError;
 pub use event::{ControlReply, ControlRequest, Event};
 pub use heron_congestion::{LadderConfig, Rung, RungConfig, RungTarget};
+pub use heron_peer::VideoCodec;
 pub use hub::{Hub, LocalAnswer, Refusal};
 pub use liveness::Patience;
 pub use media::{AudioUnit, VideoUnit, monotonic_ns};
@@ -109,6 +116,17 @@ pub mod fuzzing {
     /// Reads a message of the control channel.
     pub fn control(message: &[u8]) {
         let _ = crate::control::Calls::default().receive(message);
+    }
+
+    /// Takes datagrams out of a TCP stream that arrives in two pieces.
+    pub fn stream(bytes: &[u8]) {
+        let mut deframer = crate::framing::Deframer::default();
+        let (first, second) = bytes.split_at(bytes.len() / 2);
+        for mut piece in [first, second] {
+            while let Ok(Some(datagram)) = deframer.next(&mut piece) {
+                demux(datagram);
+            }
+        }
     }
 
     /// Sorts a datagram.

@@ -15,7 +15,8 @@ use crate::handover::{Handover, Waiting};
 pub struct VideoUnit {
     /// Which encoding it is of.
     pub rung: Rung,
-    /// H.264 in Annex-B form; a key frame carries its parameter sets.
+    /// In the hub's [`video_codec`](crate::HubConfig::video_codec): H.264 or H.265 in Annex-B form, or a temporal unit
+    /// of AV1; a key frame carries its parameter sets.
     pub data: Bytes,
     /// Whether a decoder can start here (IDR).
     pub key: bool,

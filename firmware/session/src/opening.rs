@@ -1,6 +1,5 @@
 //! From an offer to an answered viewer.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -31,7 +30,8 @@ pub struct Open {
 pub fn answer(
     open: &mut Open,
     certificate: Arc<Certificate>,
-    hosts: &[SocketAddr],
+    hosts: &[LocalCandidate],
+    hub: &HubConfig,
     now: Instant,
 ) -> Result<(Peer, Answer), OfferError> {
     let Opening {
@@ -49,11 +49,12 @@ pub fn answer(
     };
     let clock = MediaClock::new(now, monotonic_ns(), SystemTime::now());
     let mut config = PeerConfig::new(certificate, rights, clock);
+    config.video_codec = hub.video_codec;
     config.max_message = MAX_MESSAGE;
     config.trickle = !local;
     if !relay_only {
         open.opening.hosts = hosts.to_vec();
-        config.candidates = hosts.iter().copied().map(LocalCandidate::host).collect();
+        config.candidates = hosts.to_vec();
     }
     Peer::answer(config, &open.offer, now, &mut rand::rng())
 }

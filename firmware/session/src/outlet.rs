@@ -226,7 +226,8 @@ impl Outlet {
                 Class::Audio => self.write_sound(peer, batch, now),
                 Class::Retransmission => self.write_repair(peer, batch, now),
                 Class::Video => self.write_payload(peer, batch, now, &mut pumped, &mut finished),
-                Class::Padding => self.write_padding(peer, batch, now),
+                // Parity leaves with what it protects: the pacer never asks for it.
+                Class::Padding | Class::Parity => self.write_padding(peer, batch, now),
             }
             for packet in batch.packets().iter().skip(before) {
                 if let Some(seq) = packet.transport_seq {
@@ -280,7 +281,7 @@ impl Outlet {
             return;
         };
         let frame = &waiting.picture.frame;
-        let at = waiting.next;
+        let (at, before) = (waiting.next, batch.packets().len());
         peer.write_video(frame, at..at + 1, batch, now);
         pumped.began |= at == 0;
         let bytes = frame.payloads.get(at).map_or(0, bytes::Bytes::len);
@@ -291,6 +292,10 @@ impl Outlet {
             self.pictures.pop_front();
         }
         self.pacer.sent(Class::Video, bytes + OVERHEAD, now);
+        for parity in batch.packets().iter().skip(before + 1) {
+            self.pacer
+                .sent(Class::Parity, parity.len + DATAGRAM_OVERHEAD, now);
+        }
     }
 
     fn write_padding(&mut self, peer: &mut Peer, batch: &mut Batch, now: Instant) {

@@ -140,6 +140,9 @@ impl Record {
         stats.key_frame_requests = peer.key_frame_requests;
         stats.nacks = peer.nacks;
         stats.repaired = peer.repaired;
+        stats.fec_packets = peer.fec_packets;
+        stats.fec_bytes = peer.fec_bytes;
+        stats.protected = peer.protected;
         stats.rtt = rtt(peer);
         stats.loss = peer.loss;
         stats.estimate_bps = estimate.target_bps;
@@ -163,6 +166,9 @@ impl Record {
             "key_frame_requests": peer.key_frame_requests,
             "nacks": peer.nacks,
             "repaired": peer.repaired,
+            "fec_packets": peer.fec_packets,
+            "fec_bytes": peer.fec_bytes,
+            "protected": peer.protected,
             "first_frame_ms": self.first_frame.map(ms),
             "path": self.path,
         })

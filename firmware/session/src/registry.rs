@@ -8,6 +8,7 @@ use heron_protocol::SessionId;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{mpsc, watch};
 
+use crate::connections::TcpCounters;
 use crate::event::Event;
 use crate::media::MediaHandover;
 use crate::stats::{HubStats, Stages, ViewerStats};
@@ -25,14 +26,16 @@ pub struct Registry {
     pub stages: Stages,
     /// Viewers whose media flows.
     pub connected: AtomicUsize,
-    /// Sessions accepted.
+    /// Sessions whose offer was answered.
     pub opened: AtomicU64,
-    /// Sessions refused.
+    /// Sessions refused: by their grant, their offer, or for want of room.
     pub refused: AtomicU64,
     /// Key frames asked for.
     pub key_frames: AtomicU64,
     /// Datagrams of nobody.
     pub strange: AtomicU64,
+    /// Figures of TCP.
+    pub tcp: Arc<TcpCounters>,
 }
 
 /// A session in the register.
@@ -56,6 +59,7 @@ impl Registry {
             refused: AtomicU64::new(0),
             key_frames: AtomicU64::new(0),
             strange: AtomicU64::new(0),
+            tcp: Arc::default(),
         }
     }
 
@@ -98,7 +102,6 @@ impl Registry {
             };
             slots.insert(session.clone(), slot);
         }
-        self.opened.fetch_add(1, Ordering::Relaxed);
         self.count_changed();
         Some(stats)
     }
@@ -136,6 +139,9 @@ impl Registry {
             sessions_refused: count(&self.refused),
             key_frames_wanted: count(&self.key_frames),
             strange_datagrams: count(&self.strange),
+            tcp_connections: self.tcp.open.load(Ordering::Relaxed),
+            tcp_refused: count(&self.tcp.refused),
+            tcp_dropped: count(&self.tcp.dropped),
             packetise: self.stages.packetise.snapshot(),
             pace: self.stages.pace.snapshot(),
             send: self.stages.send.snapshot(),

@@ -11,7 +11,7 @@ pub struct Rights {
     pub listen: bool,
     /// Be heard at the camera.
     pub talk: bool,
-    /// Have the camera do something, by calls on the data channel.
+    /// Change things at the camera, by calls on the data channel.
     pub control: bool,
 }
 

@@ -205,6 +205,13 @@ impl Default for Buffers {
     }
 }
 
+impl Buffers {
+    /// One of them, for what is not a datagram socket.
+    pub fn one(&mut self) -> &mut [u8] {
+        self.0.get_mut(..BUFFER).unwrap_or_default()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,14 +12,20 @@ use heron_histogram::{Histogram, Snapshot};
 pub struct HubStats {
     /// Every viewer, connected or connecting.
     pub viewers: Vec<ViewerStats>,
-    /// Sessions accepted since the start.
+    /// Sessions whose offer was answered since the start.
     pub sessions_opened: u64,
-    /// Sessions refused since the start.
+    /// Sessions refused since the start: by their grant, their offer, or for want of room.
     pub sessions_refused: u64,
     /// Key frames asked of the encoders since the start, after throttling.
     pub key_frames_wanted: u64,
     /// Datagrams that belonged to no viewer.
     pub strange_datagrams: u64,
+    /// TCP connections for media now.
+    pub tcp_connections: usize,
+    /// TCP connections that were cut off: too many, or not a viewer's.
+    pub tcp_refused: u64,
+    /// Packets that a TCP connection had no room for.
+    pub tcp_dropped: u64,
     /// Pictures to packets, once for all viewers.
     pub packetise: Snapshot,
     /// From the hand-over of a picture until its last packet left, for each viewer.
@@ -53,6 +59,12 @@ pub struct ViewerStats {
     pub nacks: u64,
     /// Packets sent again.
     pub repaired: u64,
+    /// Packets of forward error correction sent.
+    pub fec_packets: u64,
+    /// Their payload bytes.
+    pub fec_bytes: u64,
+    /// For how many packets of picture one of forward error correction is sent; `None`: it is off.
+    pub protected: Option<u8>,
     /// Round trip time, from reports or ICE.
     pub rtt: Option<Duration>,
     /// Part of the packets lost lately, 0 to 1.
@@ -82,6 +94,9 @@ impl ViewerStats {
             key_frame_requests: 0,
             nacks: 0,
             repaired: 0,
+            fec_packets: 0,
+            fec_bytes: 0,
+            protected: None,
             rtt: None,
             loss: None,
             estimate_bps: 0,

@@ -7,13 +7,13 @@
 //! ```
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use heron_congestion::{Arrival, Estimator, EstimatorConfig, Level, Rung};
+use heron_congestion::{Arrival, Estimator, EstimatorConfig, Level, Protection, Rung};
 use heron_peer::{
-    AudioFrame, Batch as Packets, CloseReason, IceState, LocalCandidate, Peer, PeerEvent, Sound,
+    AudioFrame, Batch as Packets, CloseReason, IceState, LocalCandidate, Path, Peer, PeerEvent,
+    Sound,
 };
 use heron_protocol::SessionId;
 use heron_protocol::messages::{Candidate, EndReason, RtcUp};
@@ -59,7 +59,7 @@ pub enum Wanted {
     Tell(RtcUp),
     /// A key frame of a rung.
     KeyFrame(Rung),
-    /// The estimate changed, bits/s.
+    /// What its path carries of media changed, bits/s.
     Estimate(u32),
     /// No path yet: what it can take is not known.
     Waiting,
@@ -86,7 +86,7 @@ pub struct Opening {
     /// Only relayed paths may be used.
     pub relay_only: bool,
     /// Our addresses that it was told.
-    pub hosts: Vec<SocketAddr>,
+    pub hosts: Vec<LocalCandidate>,
     /// When it was asked for.
     pub received: Instant,
     /// Where its figures are seen.
@@ -102,6 +102,7 @@ pub struct Viewer {
     pub(crate) peer: Peer,
     pub(crate) outlet: Outlet,
     pub(crate) estimator: Estimator,
+    pub(crate) protection: Protection,
     liveness: Liveness,
     candidates: Batch,
     pub(crate) calls: Calls,
@@ -129,6 +130,7 @@ impl Viewer {
         Self {
             outlet: Outlet::new(level.rung(), config.max_delay, target, now),
             estimator,
+            protection: Protection::new(),
             liveness: Liveness::new(config.patience, opening.received),
             candidates: Batch::new(config.candidate_delay),
             calls: Calls::default(),
@@ -144,16 +146,6 @@ impl Viewer {
             peer,
             opening,
         }
-    }
-
-    /// Where an estimate begins, bits/s.
-    pub fn start_bps() -> u32 {
-        EstimatorConfig::default().start_bps
-    }
-
-    /// The estimate now, bits/s.
-    pub fn estimate_bps(&self) -> u32 {
-        self.estimator.estimate().target_bps
     }
 
     /// The connection.
@@ -184,12 +176,11 @@ impl Viewer {
     }
 
     /// Our interfaces' addresses now; the viewer learns them from the next answer.
-    pub fn add_hosts(&mut self, hosts: &[SocketAddr], now: Instant) {
+    pub fn add_hosts(&mut self, hosts: &[LocalCandidate], now: Instant) {
         for host in hosts {
             if !self.opening.hosts.contains(host) {
                 self.opening.hosts.push(*host);
-                self.peer
-                    .add_local_candidate(LocalCandidate::host(*host), now);
+                self.peer.add_local_candidate(*host, now);
             }
         }
     }
@@ -266,17 +257,19 @@ impl Viewer {
         }
     }
 
+    /// A TCP connection of its is gone. Where it carried the media, the picture begins anew on the next path.
+    pub fn path_lost(&mut self, path: Path, now: Instant) {
+        if self.peer.path_lost(path, now) {
+            self.outlet.blocked();
+        }
+    }
+
     /// The ladder put it on `level`.
     pub fn moved(&mut self, level: Level) {
         self.record.moved(level);
         if level.rung() != self.outlet.wanted() {
             self.outlet.want(level.rung());
         }
-    }
-
-    /// What could be sent to it usefully, bits/s.
-    pub fn set_useful(&mut self, bps: u32) {
-        self.estimator.set_useful(bps);
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
@@ -350,7 +343,12 @@ impl Viewer {
                 self.liveness.connected(now);
             }
             PeerEvent::Ice(_) | PeerEvent::ChannelOpen { .. } => {}
-            PeerEvent::Selected(selected) => self.record.selected(&selected, now),
+            PeerEvent::Selected(selected) => {
+                self.record.selected(&selected, now);
+                if self.record.is_connected() && self.outlet.needs_key() {
+                    self.want_key_frame();
+                }
+            }
             PeerEvent::Connected(_) => self.connected(now),
             PeerEvent::KeyFrameRequested => {
                 self.liveness.heard(now);
@@ -473,15 +471,6 @@ impl Viewer {
                 .push_back(Wanted::Tell(RtcUp::Stats { seq, stats }));
         }
         self.publish();
-    }
-
-    fn estimated(&mut self, now: Instant) {
-        let bps = self.estimator.estimate().target_bps;
-        self.outlet.set_target(bps, now);
-        while let Some(probe) = self.estimator.poll_probe(now) {
-            self.outlet.probe(probe, now);
-        }
-        self.wanted.push_back(Wanted::Estimate(bps));
     }
 
     fn seq(&mut self) -> u32 {

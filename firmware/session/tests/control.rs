@@ -43,26 +43,31 @@ async fn what_the_hub_does_not_know_is_the_owners() {
     let mut camera = Camera::start(|_| {});
     let viewer = connected(&mut camera, 1, &[Right::View, Right::Control]).await;
     let watcher = connected(&mut camera, 2, &[Right::View]).await;
-    let refused = watcher.call("video.set_control", json!({})).await;
-    assert_eq!(refused["error"]["code"], ControlError::NOT_ALLOWED);
-
     let calling = tokio::spawn(async move {
-        let first = viewer.call("video.controls", json!({"of": "main"})).await;
-        let second = viewer.call("video.controls", Value::Null).await;
-        (first, second)
+        let first = viewer.call("image.set", json!({"hue": 3})).await;
+        let second = viewer.call("image.controls", Value::Null).await;
+        let third = watcher.call("image.set", json!({"hue": 3})).await;
+        (first, second, third)
     });
     let Event::Control { request, reply } = camera.control().await else {
         panic!("a call")
     };
-    assert_eq!(request.method, "video.controls");
-    assert_eq!(request.params, json!({"of": "main"}));
+    assert_eq!(request.method, "image.set");
+    assert_eq!(request.params, json!({"hue": 3}));
     assert!(request.rights.control && !request.rights.talk);
-    reply.result(json!(["brightness"]));
+    reply.result(json!(["hue"]));
     // An answer that is forgotten is an error, not silence.
     drop(camera.control().await);
-    let (first, second) = calling.await.unwrap();
-    assert_eq!(first["result"], json!(["brightness"]));
+    // Who may call what is the owner's to say, and it is told who asks.
+    let Event::Control { request, reply } = camera.control().await else {
+        panic!("a call")
+    };
+    assert!(request.rights.view && !request.rights.control);
+    reply.error(ControlError::not_allowed(&request.method));
+    let (first, second, third) = calling.await.unwrap();
+    assert_eq!(first["result"], json!(["hue"]));
     assert_eq!(second["error"]["code"], -32_603);
+    assert_eq!(third["error"]["code"], ControlError::NOT_ALLOWED);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,7 +6,7 @@ mod support;
 
 use heron_protocol::grant::{Grant, Right};
 use heron_protocol::messages::{EndReason, RtcDown, RtcUp};
-use heron_session::Event;
+use heron_session::{Event, Refusal, Rights};
 use support::{Camera, Viewer, key_pair, unix_now};
 
 const FINGERPRINT: &str = "sha-256 12:DF:3E:5D:49:6B:19:E5:7C:AB:4A:AD:B9:B1:3F:82:18:3B:54:02:12:DF:3E:5D:49:6B:19:E5:7C:AB:4A:AD";
@@ -163,7 +163,7 @@ async fn an_offer_that_cannot_be_answered() {
         (
             |offer| offer.replace("H264", "H265"),
             &[Right::View],
-            "no H.264",
+            "takes none",
         ),
         (
             |offer| offer.replace("a=recvonly", "a=sendrecv"),
@@ -195,7 +195,28 @@ async fn an_offer_that_cannot_be_answered() {
         );
         assert!(detail.contains(expected), "{detail}");
         camera.demand(0).await;
+        let stats = camera.hub.stats();
+        assert_eq!((stats.sessions_opened, stats.sessions_refused), (0, 1));
     }
+}
+
+#[tokio::test]
+async fn a_local_offer_that_cannot_be_answered_opens_no_session() {
+    let mut camera = Camera::start(|config| config.max_viewers = 1);
+    let viewer = Viewer::new(1).await;
+    for offer in ["v=0", &viewer.offer.replace("H264", "H265")] {
+        let refusal = camera.hub.watch_locally(offer, Rights::WATCH).await;
+        assert!(matches!(refusal, Err(Refusal::Offer(_))), "{refusal:?}");
+        camera.demand(0).await;
+    }
+    let stats = camera.hub.stats();
+    assert_eq!((stats.sessions_opened, stats.sessions_refused), (0, 2));
+    // It took no place, and one that can be answered takes it.
+    let watch = || camera.hub.watch_locally(&viewer.offer, Rights::WATCH);
+    watch().await.unwrap();
+    assert_eq!(watch().await, Err(Refusal::Full(1)));
+    let stats = camera.hub.stats();
+    assert_eq!((stats.sessions_opened, stats.sessions_refused), (1, 3));
 }
 
 #[tokio::test]

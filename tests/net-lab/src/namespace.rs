@@ -138,6 +138,21 @@ impl Namespace {
         })
     }
 
+    /// Makes this host a firewall: what comes in from a neighbour over an IP protocol (`udp`) is dropped without a
+    /// word. Once a host.
+    ///
+    /// # Errors
+    /// When `ip rule` refuses it: the kernel lacks policy routing.
+    pub fn block(&self, protocol: &str, from: &Namespace) -> Result<(), LabError> {
+        // Before the rule that delivers to this host, which is the first of all unless it is moved.
+        self.ip("rule add pref 10 lookup local")?;
+        self.ip("rule del pref 0")?;
+        let device = from.name();
+        self.ip(&format!(
+            "rule add pref 5 iif {device} ipproto {protocol} blackhole"
+        ))
+    }
+
     /// Runs `ip` with these arguments on this host.
     pub(crate) fn ip(&self, arguments: &str) -> Result<(), LabError> {
         succeed(self.command("ip").args(arguments.split(' ')))

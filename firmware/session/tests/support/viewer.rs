@@ -1,5 +1,6 @@
 //! The viewer's side.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -83,6 +84,15 @@ pub struct Viewer {
 impl Viewer {
     /// A viewer with its offer, not yet sent.
     pub async fn new(session: u128) -> Self {
+        Self::at(session, vec![LOOPBACK], vec![]).await
+    }
+
+    /// One whose network lets no UDP through.
+    pub async fn over_tcp(session: u128) -> Self {
+        Self::at(session, vec![], vec![LOOPBACK]).await
+    }
+
+    async fn at(session: u128, udp: Vec<&'static str>, tcp: Vec<&'static str>) -> Self {
         let (sender, seen) = mpsc::unbounded_channel();
         let (track_sender, tracks) = mpsc::unbounded_channel();
         let mut engine = MediaEngine::default();
@@ -98,7 +108,8 @@ impl Viewer {
                     .build(),
             )
             .with_handler(Arc::new(Handler(sender, track_sender)))
-            .with_udp_addrs(vec![LOOPBACK])
+            .with_udp_addrs(udp)
+            .with_tcp_addrs(tcp)
             .build();
         let peer = Box::pin(building).await.unwrap();
         for kind in [RtpCodecKind::Video, RtpCodecKind::Audio] {
@@ -156,6 +167,38 @@ impl Viewer {
     pub async fn apply(&self, answer: &str) {
         let answer = RTCSessionDescription::answer(answer.to_owned()).unwrap();
         self.peer.set_remote_description(answer).await.unwrap();
+    }
+
+    /// Opens the session knowing only of the camera's TCP candidates, until media can flow. `through` is where it
+    /// connects to reach the camera's address.
+    pub async fn connect_over_tcp(
+        &mut self,
+        camera: &mut Camera,
+        through: impl Fn(SocketAddr) -> SocketAddr,
+    ) {
+        let grant = camera.grant(&self.session, &self.offer);
+        camera.open(&self.session, &grant, &self.offer);
+        let (answer, _) = Self::answer(&self.session, camera).await;
+        let (candidates, rest): (Vec<&str>, Vec<&str>) = answer
+            .lines()
+            .partition(|line| line.starts_with("a=candidate:"));
+        self.apply(&(rest.join("\r\n") + "\r\n")).await;
+        for candidate in candidates.iter().filter(|line| line.contains(" tcp ")) {
+            let words: Vec<&str> = candidate.split(' ').collect();
+            let (ip, port) = (words[4], words[5]);
+            let at = through(format!("{ip}:{port}").parse().unwrap());
+            let candidate = candidate.trim_start_matches("a=").replace(
+                &format!(" {ip} {port} "),
+                &format!(" {} {} ", at.ip(), at.port()),
+            );
+            let init = RTCIceCandidateInit {
+                candidate,
+                sdp_mline_index: Some(0),
+                ..Default::default()
+            };
+            self.peer.add_ice_candidate(init).await.unwrap();
+        }
+        self.wait_connected(camera).await;
     }
 
     pub async fn wait_connected(&mut self, camera: &mut Camera) {
