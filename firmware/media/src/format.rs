@@ -18,6 +18,8 @@ pub enum PixelFormat {
     Mjpeg,
     /// H.264 with start codes, encoded by the camera.
     H264,
+    /// H.265 with start codes, encoded by the camera.
+    Hevc,
 }
 
 impl PixelFormat {
@@ -26,8 +28,22 @@ impl PixelFormat {
     /// Raw pictures come first, since our encoder can then follow each viewer's bandwidth and make
     /// a key frame when one is asked for; 4:2:0 needs the least conversion and transfer. JPEG costs
     /// a decoder run for each picture. H.264 of a camera is last: it costs us nothing, but its
-    /// bitrate and key frames are the camera's own.
-    pub const ALL: [Self; 5] = [Self::Nv12, Self::Yu12, Self::Yuyv, Self::Mjpeg, Self::H264];
+    /// bitrate and key frames are the camera's own. H.265 is used only where it is named, since not every browser takes
+    /// it.
+    pub const ALL: [Self; 6] = [
+        Self::Nv12,
+        Self::Yu12,
+        Self::Yuyv,
+        Self::Mjpeg,
+        Self::H264,
+        Self::Hevc,
+    ];
+
+    /// Whether the camera encodes by itself, so that its pictures are passed on as they are.
+    #[must_use]
+    pub const fn is_encoded(self) -> bool {
+        matches!(self, Self::H264 | Self::Hevc)
+    }
 
     /// The format of a V4L2 four-character code.
     #[must_use]
@@ -50,6 +66,7 @@ impl PixelFormat {
             Self::Yuyv => b"YUYV",
             Self::Mjpeg => b"MJPG",
             Self::H264 => b"H264",
+            Self::Hevc => b"HEVC",
         }
     }
 }
@@ -62,6 +79,7 @@ impl fmt::Display for PixelFormat {
             Self::Yuyv => "yuyv",
             Self::Mjpeg => "mjpeg",
             Self::H264 => "h264",
+            Self::Hevc => "hevc",
         })
     }
 }
@@ -76,7 +94,7 @@ impl FromStr for PixelFormat {
             .ok_or_else(|| ConfigError::Value {
                 field: "format",
                 value: format!("\"{name}\""),
-                allowed: "\"nv12\", \"yu12\", \"yuyv\", \"mjpeg\", \"h264\"",
+                allowed: "\"nv12\", \"yu12\", \"yuyv\", \"mjpeg\", \"h264\", \"hevc\"",
             })
     }
 }

@@ -57,22 +57,27 @@ pub mod source;
 pub mod v4l2;
 pub mod video;
 
+mod bits;
+mod codec;
 mod convert;
 mod error;
 mod format;
 mod frame;
+mod h265;
 mod jpeg;
 mod rate;
 mod retry;
 mod scale;
 mod slot;
 mod supervise;
+mod syntax;
 mod timestamp;
 
 pub use audio::{
     AudioConfig, AudioPipeline, AudioSink, AudioSourceConfig, AudioStats, EchoCanceller,
     OpusApplication, OpusPacket, Speaker, SpeakerConfig, SpeakerStats,
 };
+pub use codec::VideoCodec;
 pub use encoder::{
     EncodeError, Encoded, EncoderChoice, EncoderSettings, FailureKind, H264Encoder,
     HardwareEncoder, VideoEncoder,
@@ -104,5 +109,12 @@ pub mod fuzzing {
     /// Reads the picture's size from a sequence parameter set.
     pub fn sps(bytes: &[u8]) {
         crate::h264::sps::picture_size(bytes);
+        crate::h265::sps::picture_size(bytes);
+    }
+
+    /// Reads AV1 in IVF.
+    pub fn ivf(bytes: &[u8]) {
+        let mut reader = crate::source::ivf::IvfReader::default();
+        let _ = reader.push(bytes, crate::Timestamp::now(), |_| ());
     }
 }

@@ -18,6 +18,17 @@ struct Player(Child);
 
 impl Player {
     fn start() -> Self {
+        Self(Self::spawn())
+    }
+
+    /// Begins again where it has given up: it may come before the card is whole, or find it stopped too long.
+    fn go_on(&mut self) {
+        if self.0.try_wait().unwrap().is_some() {
+            self.0 = Self::spawn();
+        }
+    }
+
+    fn spawn() -> Child {
         let command = "speaker-test -D plughw:Loopback,0 -c 2 -r 48000 -F S16_LE -t sine -f 440";
         let mut words = command.split(' ');
         let mut player = Command::new(words.next().unwrap());
@@ -25,7 +36,7 @@ impl Player {
             .args(words)
             .stdout(Stdio::null())
             .stderr(Stdio::null());
-        Self(player.spawn().unwrap())
+        player.spawn().unwrap()
     }
 }
 
@@ -36,7 +47,7 @@ impl Drop for Player {
     }
 }
 
-fn until(pipeline: &AudioPipeline, wanted: impl Fn(&AudioStats) -> bool) -> AudioStats {
+fn until(pipeline: &AudioPipeline, mut wanted: impl FnMut(&AudioStats) -> bool) -> AudioStats {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let stats = pipeline.stats();
@@ -57,7 +68,7 @@ fn card(verb: &str) {
 #[test]
 #[ignore = "needs snd-aloop, speaker-test and root"]
 fn a_card_is_heard_with_its_own_timestamps_and_survives_a_replug() {
-    let player = Player::start();
+    let mut player = Player::start();
     let (sender, packets) = mpsc::channel();
     let source = AudioSourceConfig::Alsa {
         device: "hw:Loopback,1".to_owned(),
@@ -70,7 +81,10 @@ fn a_card_is_heard_with_its_own_timestamps_and_survives_a_replug() {
     let sink = move |packet| _ = sender.send((packet, Timestamp::now()));
     let pipeline = AudioPipeline::start(config, Arc::new(sink)).unwrap();
     pipeline.set_active(true);
-    until(&pipeline, |stats| stats.level_dbfs > -40.0);
+    until(&pipeline, |stats| {
+        player.go_on();
+        stats.level_dbfs > -40.0
+    });
 
     while packets.try_recv().is_ok() {}
     let before = pipeline.stats().overruns;
@@ -82,11 +96,14 @@ fn a_card_is_heard_with_its_own_timestamps_and_survives_a_replug() {
         .windows(2)
         .map(|pair| pair[1].since(pair[0]).as_secs_f32() * 1000.0)
         .collect();
-    // An emulated machine may stop for a moment, and the card overrun: then time tells the gap, and it is counted.
+    // An emulated machine is milliseconds off when it is busy. It may also stop for a moment, and the card overrun: then
+    // time tells the gap, which is a period of 20 ms at least, and it is counted.
     let overruns = pipeline.stats().overruns - before;
-    assert!(steps.iter().all(|step| *step > 15.0), "{steps:?} ms");
-    let gaps = steps.iter().filter(|step| **step >= 25.0).count() as u64;
+    assert!(steps.iter().all(|step| *step > 5.0), "{steps:?} ms");
+    let gaps = steps.iter().filter(|step| **step >= 35.0).count() as u64;
     assert!(gaps <= overruns, "{overruns} overruns: {steps:?} ms");
+    let mean = steps.iter().sum::<f32>() / steps.len() as f32;
+    assert!(overruns > 0 || (19.0..21.0).contains(&mean), "{mean} ms");
     let ages: Vec<_> = heard
         .iter()
         .map(|(packet, at)| at.since(packet.captured))
@@ -96,13 +113,17 @@ fn a_card_is_heard_with_its_own_timestamps_and_survives_a_replug() {
 
     drop(player);
     card("unbind");
-    let stats = until(&pipeline, |stats| stats.losses > 0);
+    // The loss is counted before its reason is noted.
+    let stats = until(&pipeline, |stats| {
+        stats.losses > 0 && stats.last_error.is_some()
+    });
     println!("{stats:?}");
     assert!(stats.last_error.unwrap().starts_with("alsa: hw:Loopback,1"));
     card("bind");
-    let _player = Player::start();
+    let mut player = Player::start();
     let before = stats.packets;
     let stats = until(&pipeline, |stats| {
+        player.go_on();
         stats.packets > before + 50 && stats.level_dbfs > -40.0
     });
     println!("{stats:?}");

@@ -9,10 +9,12 @@ mod harness;
 
 use std::io::Write;
 use std::path::Path;
+use std::time::Duration;
 
 use harness::{Screen, Watched, config, y4m};
 use heron_media::{
-    EncoderSettings, ExecStream, FramePool, H264Encoder, Rung, SourceConfig, SourceState, Timestamp,
+    EncoderSettings, ExecStream, FramePool, H264Encoder, Rung, SourceConfig, SourceState,
+    Timestamp, VideoCodec,
 };
 
 fn file(directory: &Path, content: &[u8]) -> SourceConfig {
@@ -279,6 +281,77 @@ fn h264_of_a_child_has_one_rung_whichever_is_wanted() {
     watched.watch(Rung::Main);
     assert_eq!(watched.next().rung, Rung::Main);
     assert_eq!(watched.pipeline.stats().encoders_running(), 0);
+}
+
+/// A child that writes a recorded stream and then waits.
+fn recording(name: &str, stream: ExecStream) -> SourceConfig {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/data")
+        .join(name);
+    let script = format!("cat '{}'; sleep 1000", path.display());
+    SourceConfig::Exec {
+        command: ["sh", "-c", &script].map(str::to_owned).to_vec(),
+        stream,
+    }
+}
+
+/// x265's, of a test picture: 12 frames of 96x64, a key frame at every fifth.
+#[test]
+fn h265_of_a_child_passes_through_with_complete_key_frames() {
+    let source = recording("picture.h265", ExecStream::H265);
+    assert_eq!(source.codec(), VideoCodec::H265);
+    let watched = Watched::start(config(source));
+    let units: Vec<_> = (0..12).map(|_| watched.next()).collect();
+    let keys: Vec<_> = units.iter().map(|unit| unit.key).collect();
+    assert_eq!(
+        keys,
+        (0..12).map(|number| number % 5 == 0).collect::<Vec<_>>()
+    );
+    assert_eq!((units[0].width, units[0].height), (96, 64));
+    let stream: Vec<u8> = units.iter().flat_map(|unit| unit.data.to_vec()).collect();
+    assert!(stream == include_bytes!("data/picture.h265"));
+    let still = watched
+        .pipeline
+        .still(Duration::ZERO, Duration::from_secs(1));
+    assert_eq!(
+        still.unwrap_err().to_string(),
+        "a picture that cannot be used: it is H.265, and of encoded pictures only H.264 is decoded"
+    );
+}
+
+/// libaom's, of a test picture: 12 frames of 96x64, a key frame at every fifth.
+#[test]
+fn av1_of_a_child_passes_through() {
+    let source = recording("picture.ivf", ExecStream::Av1);
+    assert_eq!(source.codec(), VideoCodec::Av1);
+    let watched = Watched::start(config(source));
+    let units: Vec<_> = (0..12).map(|_| watched.next()).collect();
+    let keys: Vec<_> = units.iter().map(|unit| unit.key).collect();
+    assert_eq!(
+        keys,
+        (0..12).map(|number| number % 5 == 0).collect::<Vec<_>>()
+    );
+    assert_eq!((units[0].width, units[0].height), (96, 64));
+    assert!(units.iter().all(|unit| unit.data.starts_with(&[0x12, 0])));
+    assert!(watched.pipeline.stats().passes_through);
+}
+
+#[test]
+fn h265_and_av1_that_were_not_named_are_told_in_one_line() {
+    for (name, expected) in [
+        (
+            "picture.h265",
+            "exec: sh: wrote H.265, which must be named: \"h265\"",
+        ),
+        (
+            "picture.ivf",
+            "exec: sh: wrote IVF, which must be named: \"av1\"",
+        ),
+    ] {
+        let watched = Watched::start(config(recording(name, ExecStream::Auto)));
+        let stats = watched.until(|stats| stats.last_error.is_some());
+        assert_eq!(stats.last_error.as_deref(), Some(expected));
+    }
 }
 
 #[test]

@@ -11,7 +11,10 @@ mod harness;
 use std::time::Duration;
 
 use harness::{PATIENCE, Screen, Watched, config};
-use heron_media::{PixelFormat, Rung, SourceConfig, SourceState, Timestamp, VideoConfig, probe};
+use heron_media::v4l2::{ControlKind, ImageControl};
+use heron_media::{
+    EncoderChoice, PixelFormat, Rung, SourceConfig, SourceState, Timestamp, VideoConfig, probe,
+};
 
 fn camera(format: Option<PixelFormat>) -> VideoConfig {
     let source = SourceConfig::V4l2 {
@@ -72,6 +75,100 @@ fn the_camera_is_found_by_what_it_can_do() {
     let report = probe::probe(640, 360, 15);
     println!("{report}");
     assert!(!report.cameras.is_empty() && report.pick.video.is_some());
+}
+
+/// The mean luma of a picture that was captured a few pictures from now.
+fn brightness(watched: &Watched, screen: &mut Screen) -> u8 {
+    let asked = Timestamp::now();
+    let mut later = 0;
+    loop {
+        // Each is decoded, since the next one builds on it.
+        let unit = watched.next();
+        let picture = screen.show(&unit.data);
+        later += u32::from(unit.captured > asked);
+        if let (3.., Some(picture)) = (later, picture) {
+            return picture.mean();
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs a camera"]
+fn the_picture_s_controls_are_set_and_read_back() {
+    // The lab's own encoder may take seconds to bring all of a picture within its bitrate.
+    let watched = Watched::start(VideoConfig {
+        encoder: EncoderChoice::Software,
+        ..camera(None)
+    });
+    let mut screen = Screen::new();
+    let usual = brightness(&watched, &mut screen);
+    let pipeline = &watched.pipeline;
+    let controls = pipeline.image_controls().unwrap();
+    println!("{controls:#?}");
+    let find = |name: &str| controls.iter().find(|control| control.name == name);
+    let control = find("brightness").expect("every camera of the lab has it");
+    assert_eq!(control.kind, ControlKind::Integer);
+    assert!((control.min..=control.max).contains(&control.value));
+
+    let value = |controls: &[ImageControl]| {
+        let is = controls.iter().find(|control| control.name == "brightness");
+        is.unwrap().value
+    };
+    let set = |wanted: i32| {
+        let wanted = [("brightness".to_owned(), wanted)];
+        let controls = pipeline.set_image_controls(&wanted).unwrap();
+        assert_eq!(value(&controls), wanted[0].1);
+        // Whoever asks later is told the same.
+        assert_eq!(value(&pipeline.image_controls().unwrap()), wanted[0].1);
+    };
+    set(control.min);
+    let dark = brightness(&watched, &mut screen);
+    set(control.max);
+    let light = brightness(&watched, &mut screen);
+    println!("from {dark} over {usual} to {light}");
+    assert!(dark < usual && usual < light && light - dark > 30);
+
+    let wanted = [
+        ("brightness".to_owned(), control.default),
+        ("contrast".to_owned(), i32::MAX),
+    ];
+    let refused = pipeline.set_image_controls(&wanted).unwrap_err();
+    assert!(
+        refused
+            .to_string()
+            .starts_with("contrast is 2147483647; allowed: "),
+        "{refused}"
+    );
+    let unchanged = value(&pipeline.image_controls().unwrap());
+    assert_eq!(unchanged, control.max, "nothing is set when one is wrong");
+    set(control.default);
+}
+
+#[test]
+#[ignore = "needs a camera"]
+fn a_camera_that_nobody_watches_has_controls_too() {
+    let watched = Watched::start_inactive(camera(None));
+    let controls = watched.pipeline.image_controls().unwrap();
+    for choice in controls
+        .iter()
+        .filter(|control| control.kind == ControlKind::Menu)
+    {
+        let values: Vec<_> = choice.menu.iter().map(|entry| entry.value).collect();
+        assert!(values.contains(&choice.value), "{choice:?}");
+    }
+    for switch in controls
+        .iter()
+        .filter(|control| control.kind == ControlKind::Boolean)
+    {
+        let turn = |value: i32| {
+            let wanted = [(switch.name.clone(), value)];
+            let all = watched.pipeline.set_image_controls(&wanted).unwrap();
+            let is = all.iter().find(|control| control.name == switch.name);
+            assert_eq!(is.unwrap().value, value, "{}", switch.name);
+        };
+        turn(1 - switch.value);
+        turn(switch.value);
+    }
 }
 
 /// Takes the driver away from the device, or gives it back: what unplugging and plugging in do.

@@ -190,6 +190,10 @@ impl VideoEncoder for HardwareEncoder {
         }
     }
 
+    fn due(&self) -> usize {
+        self.session.due()
+    }
+
     fn set_bitrate(&mut self, bits_per_second: u32) -> Result<(), EncodeError> {
         let wanted = bits_per_second.clamp(*BITRATES.start(), *BITRATES.end());
         if wanted == self.settings.bitrate {

@@ -84,6 +84,10 @@ pub trait VideoEncoder: Send {
     /// in the order of submission.
     fn receive(&mut self, timeout: Duration) -> Result<Option<Encoded>, EncodeError>;
 
+    /// How many pictures were submitted and may still give an access unit. One that came to nothing, such as a damaged
+    /// buffer, is not among them.
+    fn due(&self) -> usize;
+
     /// Changes the bitrate from the next picture on, within [`BITRATES`].
     fn set_bitrate(&mut self, bits_per_second: u32) -> Result<(), EncodeError>;
 

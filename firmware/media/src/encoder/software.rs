@@ -156,6 +156,10 @@ impl VideoEncoder for H264Encoder {
         Ok(self.ready.take())
     }
 
+    fn due(&self) -> usize {
+        usize::from(self.ready.is_some())
+    }
+
     fn set_bitrate(&mut self, bits_per_second: u32) -> Result<(), EncodeError> {
         Self::set_bitrate(self, bits_per_second)
     }

@@ -1,8 +1,8 @@
-//! The byte stream format of ITU-T H.264 annex B: finding NAL units and access units.
+//! The byte stream format of annex B, of ITU-T H.264 and H.265 alike: finding NAL units and access units.
 
-use crate::h264::nal;
+use crate::syntax::{Syntax, Unit};
 
-/// An access unit larger than this is not H.264 for a camera, but a stream without start codes.
+/// An access unit larger than this is not a camera's, but a stream without start codes.
 const LARGEST: usize = 8 * 1024 * 1024;
 
 /// The NAL units of a byte stream, without start codes and trailing zeros.
@@ -36,24 +36,25 @@ fn next_start_code(stream: &[u8], from: usize) -> Option<usize> {
 pub struct SplitUnit {
     /// The access unit with its start codes.
     pub data: Vec<u8>,
-    /// Whether it is an instantaneous decoder refresh: decoding can begin here.
+    /// Whether decoding can begin here.
     pub key: bool,
 }
 
-/// Cuts a byte stream into access units, following ITU-T H.264 section 7.4.1.2.3.
+/// Cuts a byte stream into access units, following section 7.4.1.2.3 of H.264 or 7.4.2.4.4 of H.265.
 ///
 /// Bytes come in pieces of any size. A unit is complete when the beginning of the next one is seen;
 /// a caller that knows that nothing more is coming takes the last one with
-/// [`AccessUnitSplitter::flush`]. Of the rules for the first slice of a picture only
+/// [`AccessUnitSplitter::flush`]. Of H.264's rules for the first slice of a picture only
 /// `first_mb_in_slice == 0` is looked at: cameras do not reorder slices.
 #[derive(Debug, Default)]
 pub struct AccessUnitSplitter {
+    syntax: Syntax,
     buffer: Vec<u8>,
     /// Everything before this has been looked at.
     scanned: usize,
     /// The current unit has a slice.
     picture: bool,
-    /// The current unit has an IDR slice.
+    /// The current unit has a slice that decoding can begin with.
     key: bool,
     /// Bytes before the first start code have been left out.
     synchronised: bool,
@@ -62,8 +63,11 @@ pub struct AccessUnitSplitter {
 impl AccessUnitSplitter {
     /// A splitter at the beginning of a stream.
     #[must_use]
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new(syntax: Syntax) -> Self {
+        Self {
+            syntax,
+            ..Self::default()
+        }
     }
 
     /// Adds bytes. They are cut with [`AccessUnitSplitter::next_unit`]; false when no access unit
@@ -90,19 +94,16 @@ impl AccessUnitSplitter {
                 self.synchronised = true;
                 continue;
             }
-            // The header byte, and of a slice the byte after it, decide what begins here.
-            let header = self.buffer.get(code + 3).map(|byte| byte & 0x1f);
-            let after = self.buffer.get(code + 4).copied();
-            let (Some(kind), Some(after)) = (header, after) else {
+            // The header, and of a slice the byte after it, decide what begins here.
+            let Some(unit) = self.syntax.unit(&self.buffer[code + 3..]) else {
                 self.scanned = code;
                 return None;
             };
-            let slice = (nal::SLICE..=nal::IDR_SLICE).contains(&kind);
-            let first_slice = matches!(kind, nal::SLICE | 2 | nal::IDR_SLICE) && after & 0x80 != 0;
-            let begins = first_slice || matches!(kind, 6..=9 | 14..=18);
-            let complete = (self.picture && begins).then(|| self.cut(code));
-            self.picture |= slice;
-            self.key |= kind == nal::IDR_SLICE;
+            let complete = (self.picture && unit.begins()).then(|| self.cut(code));
+            if let Unit::Slice { key, .. } = unit {
+                self.picture = true;
+                self.key |= key;
+            }
             // After a cut the start code is at the front of the buffer, or behind one zero.
             self.scanned = if complete.is_some() { 4 } else { code + 3 };
             if complete.is_some() {
@@ -138,10 +139,12 @@ impl AccessUnitSplitter {
         let torn = match &self.buffer[zeros..] {
             [] => false,
             // A slice that is not the first of its picture.
-            [1, header, after, ..] if zeros >= 2 => {
-                matches!(header & 0x1f, nal::SLICE | nal::IDR_SLICE) && after & 0x80 == 0
+            [1, unit @ ..] if zeros >= 2 => {
+                matches!(
+                    self.syntax.unit(unit),
+                    Some(Unit::Slice { first: false, .. })
+                )
             }
-            [1, ..] if zeros >= 2 => false,
             _ => true,
         };
         if torn {
@@ -179,7 +182,7 @@ mod tests {
     const DELIMITER: &[u8] = &[0, 0, 0, 1, 0x09, 0xf0];
 
     fn split(stream: &[u8], piece: usize) -> Vec<SplitUnit> {
-        let mut splitter = AccessUnitSplitter::new();
+        let mut splitter = AccessUnitSplitter::new(Syntax::H264);
         let mut units = Vec::new();
         for bytes in stream.chunks(piece) {
             assert!(splitter.push(bytes));
@@ -221,6 +224,41 @@ mod tests {
     }
 
     #[test]
+    fn h265_is_cut_by_its_own_units() {
+        const VPS: &[u8] = &[0, 0, 0, 1, 0x40, 0x01, 0x0c];
+        const SPS: &[u8] = &[0, 0, 0, 1, 0x42, 0x01, 0x01];
+        const PPS: &[u8] = &[0, 0, 0, 1, 0x44, 0x01, 0xc1];
+        const IDR: &[u8] = &[0, 0, 1, 0x26, 0x01, 0xaf, 0x09];
+        const IDR_SECOND_SLICE: &[u8] = &[0, 0, 1, 0x26, 0x01, 0x2f, 0x09];
+        const TRAIL: &[u8] = &[0, 0, 1, 0x02, 0x01, 0xd0, 0x09];
+        const SUFFIX_SEI: &[u8] = &[0, 0, 1, 0x50, 0x01, 0x84, 0x01];
+        const CRA: &[u8] = &[0, 0, 1, 0x2a, 0x01, 0xaf, 0x09];
+        let key = [VPS, SPS, PPS, IDR, IDR_SECOND_SLICE].concat();
+        let second = [TRAIL, SUFFIX_SEI].concat();
+        let stream = [&key, &second, TRAIL, CRA].concat();
+        for piece in 1..9 {
+            let mut splitter = AccessUnitSplitter::new(Syntax::H265);
+            let mut units = Vec::new();
+            for bytes in stream.chunks(piece) {
+                assert!(splitter.push(bytes));
+                units.extend(std::iter::from_fn(|| splitter.next_unit()));
+            }
+            units.extend(splitter.flush());
+            let units: Vec<_> = units
+                .iter()
+                .map(|unit| (&unit.data[..], unit.key))
+                .collect();
+            let expected = [
+                (&key[..], true),
+                (&second, false),
+                (TRAIL, false),
+                (CRA, true),
+            ];
+            assert_eq!(units, expected);
+        }
+    }
+
+    #[test]
     fn nal_units_come_without_start_codes_and_zeros() {
         let stream = [SPS, &[0, 0], PPS, IDR].concat();
         let units: Vec<&[u8]> = nal_units(&stream).collect();
@@ -229,7 +267,7 @@ mod tests {
 
     #[test]
     fn a_unit_flushed_too_early_is_noticed() {
-        let mut splitter = AccessUnitSplitter::new();
+        let mut splitter = AccessUnitSplitter::new(Syntax::H264);
         assert!(splitter.push(P));
         assert!(splitter.next_unit().is_none());
         assert!(splitter.flush().is_some() && !splitter.skip_torn());
@@ -247,7 +285,7 @@ mod tests {
 
     #[test]
     fn a_picture_flushed_between_its_slices_is_noticed() {
-        let mut splitter = AccessUnitSplitter::new();
+        let mut splitter = AccessUnitSplitter::new(Syntax::H264);
         assert!(splitter.push(IDR) && splitter.next_unit().is_none());
         assert!(splitter.flush().is_some());
         assert!(splitter.push(IDR_SECOND_SLICE) && splitter.skip_torn());
@@ -257,7 +295,7 @@ mod tests {
 
     #[test]
     fn a_stream_without_start_codes_is_given_up() {
-        let mut splitter = AccessUnitSplitter::new();
+        let mut splitter = AccessUnitSplitter::new(Syntax::H264);
         assert!(!splitter.push(&vec![1; LARGEST + 1]));
     }
 

@@ -1,72 +1,90 @@
 //! Sees to it that every key frame carries its parameter sets.
 
-use crate::h264::{annexb::nal_units, nal, sps};
+use crate::h264::annexb::nal_units;
+use crate::syntax::{Set, Syntax, Unit};
 
 /// The parameter sets of a stream that was encoded elsewhere.
 ///
-/// Many cameras send SPS and PPS once, when the stream starts. A viewer who joins later could
-/// decode nothing, so they are kept and put in front of every key frame that lacks them.
+/// Many cameras send them once, when the stream starts. A viewer who joins later could decode nothing, so they are kept
+/// and put in front of every key frame that lacks them.
 #[derive(Debug, Default)]
 pub(crate) struct ParameterSets {
-    sps: Vec<u8>,
-    pps: Vec<Vec<u8>>,
+    syntax: Syntax,
+    /// Of H.265 alone.
+    video: Vec<u8>,
+    sequence: Vec<u8>,
+    pictures: Vec<Vec<u8>>,
     size: Option<(u32, u32)>,
 }
 
 impl ParameterSets {
-    /// Width and height of the pictures, once an SPS was seen.
+    pub(crate) fn new(syntax: Syntax) -> Self {
+        Self {
+            syntax,
+            ..Self::default()
+        }
+    }
+
+    /// Whose sets these are.
+    pub(crate) fn syntax(&self) -> Syntax {
+        self.syntax
+    }
+
+    /// Width and height of the pictures, once a sequence parameter set was seen.
     pub(crate) fn size(&self) -> Option<(u32, u32)> {
         self.size
     }
 
     /// Completes an access unit; `None` when it is a key frame that no decoder could begin with.
     pub(crate) fn complete(&mut self, unit: Vec<u8>, key: bool) -> Option<Vec<u8>> {
-        let (mut has_sps, mut has_pps) = (false, false);
+        let mut missing =
+            [Set::Video, Set::Sequence, Set::Picture].map(|set| self.syntax.needs(set));
         for part in nal_units(&unit) {
-            match nal::kind(part) {
-                nal::SPS => {
-                    has_sps = true;
-                    self.keep_sps(part);
-                }
-                nal::PPS => {
-                    has_pps = true;
-                    self.keep_pps(part);
-                }
-                _ => {}
+            if let Some(Unit::Set(set)) = self.syntax.unit(part) {
+                missing[set as usize] = false;
+                self.keep(set, part);
             }
         }
-        if !key || (has_sps && has_pps) {
+        if !key || missing == [false; 3] {
             return Some(unit);
         }
-        if self.sps.is_empty() || self.pps.is_empty() {
+        let lacks_video = self.syntax.needs(Set::Video) && self.video.is_empty();
+        if lacks_video || self.sequence.is_empty() || self.pictures.is_empty() {
             return None;
         }
         Some(self.prepend(&unit))
     }
 
-    fn keep_sps(&mut self, unit: &[u8]) {
-        if self.sps != unit {
-            self.sps = unit.to_vec();
-            self.pps.clear();
-            self.size = sps::picture_size(unit);
-        }
-    }
-
-    fn keep_pps(&mut self, unit: &[u8]) {
-        // Picture parameter sets are few; more than these would be a broken stream.
-        if !self.pps.iter().any(|kept| kept == unit) && self.pps.len() < 8 {
-            self.pps.push(unit.to_vec());
+    fn keep(&mut self, set: Set, unit: &[u8]) {
+        match set {
+            Set::Video if self.video != unit => self.video = unit.to_vec(),
+            Set::Sequence if self.sequence != unit => {
+                self.sequence = unit.to_vec();
+                self.pictures.clear();
+                self.size = self.syntax.picture_size(unit);
+            }
+            // Picture parameter sets are few; more than these would be a broken stream.
+            Set::Picture
+                if self.pictures.len() < 8 && !self.pictures.iter().any(|kept| kept == unit) =>
+            {
+                self.pictures.push(unit.to_vec());
+            }
+            Set::Video | Set::Sequence | Set::Picture => {}
         }
     }
 
     fn prepend(&self, unit: &[u8]) -> Vec<u8> {
-        let mut whole = Vec::with_capacity(unit.len() + 64);
-        let sets = std::iter::once(&self.sps)
-            .chain(&self.pps)
-            .map(Vec::as_slice);
+        let mut whole = Vec::with_capacity(unit.len() + 128);
+        let sets = [&self.video, &self.sequence]
+            .into_iter()
+            .chain(&self.pictures)
+            .map(Vec::as_slice)
+            .filter(|set| !set.is_empty());
         // A delimiter would have to stay first, and nobody needs it.
-        let rest = nal_units(unit)
-            .filter(|part| !matches!(nal::kind(part), nal::SPS | nal::PPS | nal::DELIMITER));
+        let rest = nal_units(unit).filter(|part| {
+            let unit = self.syntax.unit(part);
+            !matches!(unit, Some(Unit::Set(_) | Unit::Delimiter))
+        });
         for part in sets.chain(rest) {
             whole.extend_from_slice(&[0, 0, 0, 1]);
             whole.extend_from_slice(part);
@@ -91,6 +109,19 @@ mod tests {
         let first = [SPS, PPS, IDR].concat();
         assert_eq!(sets.complete(first.clone(), true), Some(first.clone()));
         assert_eq!(sets.complete(IDR.to_vec(), true), Some(first));
+    }
+
+    #[test]
+    fn h265_needs_a_third_set() {
+        const VPS: &[u8] = &[0, 0, 0, 1, 0x40, 0x01, 0x0c, 0x01];
+        const SPS: &[u8] = &[0, 0, 0, 1, 0x42, 0x01, 0x01, 0x01];
+        const PPS: &[u8] = &[0, 0, 0, 1, 0x44, 0x01, 0xc1, 0x72];
+        const IDR: &[u8] = &[0, 0, 0, 1, 0x26, 0x01, 0xaf, 0x09];
+        let mut sets = ParameterSets::new(Syntax::H265);
+        assert_eq!(sets.complete([SPS, PPS, IDR].concat(), true), None);
+        let whole = [VPS, SPS, PPS, IDR].concat();
+        assert_eq!(sets.complete(whole.clone(), true), Some(whole.clone()));
+        assert_eq!(sets.complete(IDR.to_vec(), true), Some(whole));
     }
 
     #[test]

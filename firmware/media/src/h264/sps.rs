@@ -1,13 +1,12 @@
 //! Reads the picture size from a sequence parameter set (ITU-T H.264 section 7.3.2.1.1).
 
+use crate::bits::{Bits, without_emulation_prevention};
+
 /// Width and height of the pictures that a sequence parameter set describes; `None` when it cannot
 /// be read.
 pub(crate) fn picture_size(unit: &[u8]) -> Option<(u32, u32)> {
     let payload = without_emulation_prevention(unit.get(1..)?);
-    let mut bits = Bits {
-        data: &payload,
-        position: 0,
-    };
+    let mut bits = Bits::new(&payload);
     let profile = bits.read(8)?;
     bits.read(16)?;
     bits.unsigned()?;
@@ -86,59 +85,6 @@ fn skip_order_count_cycle(bits: &mut Bits<'_>) -> Option<()> {
         bits.signed()?;
     }
     Some(())
-}
-
-/// Undoes section 7.4.1.1: in `00 00 03` the three is not part of the data.
-fn without_emulation_prevention(unit: &[u8]) -> Vec<u8> {
-    let mut data = Vec::with_capacity(unit.len());
-    let mut zeros = 0;
-    for &byte in unit {
-        if zeros >= 2 && byte == 3 {
-            zeros = 0;
-            continue;
-        }
-        zeros = if byte == 0 { zeros + 1 } else { 0 };
-        data.push(byte);
-    }
-    data
-}
-
-/// Reads bits, most significant first, and Exp-Golomb numbers (section 9.1).
-struct Bits<'a> {
-    data: &'a [u8],
-    position: usize,
-}
-
-impl Bits<'_> {
-    fn read(&mut self, count: u32) -> Option<u32> {
-        let mut value = 0;
-        for _ in 0..count {
-            let byte = self.data.get(self.position / 8)?;
-            value = value << 1 | u32::from(byte >> (7 - self.position % 8) & 1);
-            self.position += 1;
-        }
-        Some(value)
-    }
-
-    fn unsigned(&mut self) -> Option<u32> {
-        let mut zeros = 0;
-        while self.read(1)? == 0 {
-            zeros += 1;
-            if zeros > 31 {
-                return None;
-            }
-        }
-        Some((1 << zeros) - 1 + self.read(zeros)?)
-    }
-
-    fn signed(&mut self) -> Option<i64> {
-        let code = i64::from(self.unsigned()?);
-        Some(if code % 2 == 1 {
-            (code + 1) / 2
-        } else {
-            -code / 2
-        })
-    }
 }
 
 #[cfg(test)]

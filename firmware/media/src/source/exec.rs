@@ -1,4 +1,4 @@
-//! A child process as a source: anything that writes Y4M or H.264 to its standard output.
+//! A child process as a source: anything that writes Y4M, H.264, H.265 or AV1 to its standard output.
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read};
@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 
+use crate::h264::Syntax;
 use crate::source::child::ChildGroup;
-use crate::source::h264_stream::H264Stream;
+use crate::source::ivf::{self, IvfReader};
+use crate::source::nal_stream::NalStream;
 use crate::source::y4m::poll;
 use crate::source::y4m_reader::{self, Y4mReader};
 use crate::source::{ExecStream, Polled, VideoSource};
@@ -41,7 +43,8 @@ pub(crate) struct Exec {
 enum Stream {
     Unknown(Vec<u8>),
     Y4m(Y4mReader),
-    H264(H264Stream),
+    Nal(NalStream),
+    Ivf(IvfReader),
 }
 
 impl Exec {
@@ -61,7 +64,9 @@ impl Exec {
         let stream = match stream {
             ExecStream::Auto => Stream::Unknown(Vec::new()),
             ExecStream::Y4m => Stream::Y4m(Y4mReader::new(pool.clone())),
-            ExecStream::H264 => Stream::H264(H264Stream::default()),
+            ExecStream::H264 => Stream::Nal(NalStream::new(Syntax::H264)),
+            ExecStream::H265 => Stream::Nal(NalStream::new(Syntax::H265)),
+            ExecStream::Av1 => Stream::Ivf(IvfReader::default()),
         };
         Ok(Self {
             what,
@@ -196,9 +201,14 @@ impl Stream {
                 }
                 Ok(())
             }
-            Self::H264(stream) => {
+            Self::Nal(stream) => {
                 let deliver = |unit| ready.push_back(Polled::AccessUnit(unit));
                 stream.push(what, bytes, now, deliver)
+            }
+            Self::Ivf(reader) => {
+                let deliver = |unit| ready.push_back(Polled::AccessUnit(unit));
+                let read = reader.push(bytes, now, deliver);
+                read.map_err(|reason| SourceError::unusable(what, format!("its stream {reason}")))
             }
         }
     }
@@ -206,12 +216,24 @@ impl Stream {
     /// What a stream is, by its first bytes; none while there are too few.
     fn recognise(start: &[u8], pool: &FramePool) -> Result<Option<Self>, String> {
         let codes: [&[u8]; 2] = [&[0, 0, 1], &[0, 0, 0, 1]];
+        let unit = codes.iter().find_map(|code| start.strip_prefix(*code));
         if start.starts_with(y4m_reader::MAGIC) {
             Ok(Some(Self::Y4m(Y4mReader::new(pool.clone()))))
-        } else if codes.iter().any(|code| start.starts_with(code)) {
-            Ok(Some(Self::H264(H264Stream::default())))
-        } else if y4m_reader::MAGIC.starts_with(start)
-            || codes.iter().any(|code| code.starts_with(start))
+        } else if let Some(unit) = unit {
+            match unit {
+                // A video parameter set or a delimiter; H.264 has no unit that begins like these.
+                [0x40 | 0x46, 1, ..] => {
+                    Err("wrote H.265, which must be named: \"h265\"".to_owned())
+                }
+                [_, _, ..] => Ok(Some(Self::Nal(NalStream::new(Syntax::H264)))),
+                _ => Ok(None),
+            }
+        } else if start.starts_with(ivf::MAGIC) {
+            Err("wrote IVF, which must be named: \"av1\"".to_owned())
+        } else if [y4m_reader::MAGIC, ivf::MAGIC]
+            .iter()
+            .chain(&codes)
+            .any(|begin| begin.starts_with(start))
         {
             Ok(None)
         } else {
@@ -231,13 +253,13 @@ impl VideoSource for Exec {
                 return Ok(polled);
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            let flushable = matches!(&self.stream, Stream::H264(stream) if stream.may_flush());
+            let flushable = matches!(&self.stream, Stream::Nal(stream) if stream.may_flush());
             let came = self.read(if flushable {
                 left.min(self.pause)
             } else {
                 left
             })?;
-            if let (true, false, Stream::H264(stream)) = (flushable, came, &mut self.stream)
+            if let (true, false, Stream::Nal(stream)) = (flushable, came, &mut self.stream)
                 && self.heard.elapsed() >= self.pause
             {
                 // The writer pauses after a picture: it is whole, there is no need to wait for the
@@ -252,8 +274,8 @@ impl VideoSource for Exec {
 
     fn take_lost(&mut self) -> u64 {
         match &mut self.stream {
-            Stream::H264(stream) => stream.take_lost(),
-            Stream::Unknown(_) | Stream::Y4m(_) => 0,
+            Stream::Nal(stream) => stream.take_lost(),
+            Stream::Unknown(_) | Stream::Y4m(_) | Stream::Ivf(_) => 0,
         }
     }
 }

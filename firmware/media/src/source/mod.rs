@@ -2,22 +2,23 @@
 //!
 //! | source | delivers | when it is lost |
 //! |---|---|---|
-//! | [`SourceConfig::V4l2`] | raw, MJPEG or H.264 of a V4L2 camera | unplugged, wedged: closed and opened again |
+//! | [`SourceConfig::V4l2`] | raw, MJPEG, H.264 or H.265 of a V4L2 camera | unplugged, wedged: closed and opened again |
 //! | [`SourceConfig::Y4m`] | a Y4M file in a loop, or a FIFO | the writer left: waits for the next one |
-//! | [`SourceConfig::Exec`] | Y4M or H.264 from a child's standard output | the child ended: started again |
+//! | [`SourceConfig::Exec`] | Y4M, H.264, H.265 or AV1 from a child's standard output | the child ended: started again |
 //! | [`SourceConfig::Pattern`] | a moving picture with a clock | never |
 
 pub(crate) mod child;
 pub(crate) mod exec;
 pub(crate) mod glyphs;
-pub(crate) mod h264_stream;
+pub(crate) mod ivf;
+pub(crate) mod nal_stream;
 pub(crate) mod pace;
 pub(crate) mod painter;
 pub(crate) mod pattern;
 pub(crate) mod y4m;
 pub(crate) mod y4m_reader;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -33,7 +34,7 @@ pub enum SourceConfig {
         /// back under another number is found again by its bus address; `/dev/v4l/by-id/...` names
         /// one camera for ever.
         device: Option<PathBuf>,
-        /// The pixel format, or none for the best one the camera has for the wanted size and rate.
+        /// The pixel format, or none for the best one but H.265 the camera has for the wanted size and rate.
         format: Option<PixelFormat>,
     },
     /// A Y4M file, played in a loop at its own rate, or a FIFO that something writes Y4M into.
@@ -56,13 +57,17 @@ pub enum SourceConfig {
 /// What a child process writes to its standard output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ExecStream {
-    /// Whatever its first bytes say.
+    /// Y4M or H.264, whichever its first bytes say.
     #[default]
     Auto,
     /// YUV4MPEG2 with 8-bit 4:2:0 pictures.
     Y4m,
     /// H.264 with start codes (ITU-T H.264 annex B).
     H264,
+    /// H.265 with start codes (ITU-T H.265 annex B).
+    H265,
+    /// AV1 in IVF, a temporal unit in each frame.
+    Av1,
 }
 
 impl FromStr for ExecStream {
@@ -73,10 +78,12 @@ impl FromStr for ExecStream {
             "auto" => Ok(Self::Auto),
             "y4m" => Ok(Self::Y4m),
             "h264" => Ok(Self::H264),
+            "h265" => Ok(Self::H265),
+            "av1" => Ok(Self::Av1),
             other => Err(ConfigError::Value {
                 field: "stream",
                 value: format!("\"{other}\""),
-                allowed: "\"auto\", \"y4m\", \"h264\"",
+                allowed: "\"auto\", \"y4m\", \"h264\", \"h265\", \"av1\"",
             }),
         }
     }
@@ -111,6 +118,11 @@ pub trait VideoSource: Send {
     /// When the latest picture was read from the device, before it was converted; `None` where
     /// nothing is converted.
     fn read_at(&self) -> Option<Timestamp> {
+        None
+    }
+
+    /// The node of a V4L2 camera.
+    fn device(&self) -> Option<&Path> {
         None
     }
 

@@ -16,10 +16,11 @@ use super::sys::{
 use crate::convert::{self, Damaged, Layout};
 use crate::encoder::EncoderChoice;
 use crate::frame::{BufferLayout, LentBuffer};
+use crate::h264::Syntax;
 use crate::h264::annexb::nal_units;
-use crate::h264::nal;
 use crate::h264::parameter_sets::ParameterSets;
 use crate::source::{Polled, VideoSource};
+use crate::syntax::Unit;
 use crate::video::{AccessUnit, Rung, VideoConfig};
 use crate::{FramePool, PixelFormat, SourceConfig, SourceError, Timestamp};
 
@@ -51,6 +52,7 @@ pub fn open_camera(config: &VideoConfig) -> Result<Box<dyn VideoSource>, SourceE
 
 /// An open, streaming camera.
 pub(crate) struct Camera {
+    path: PathBuf,
     what: String,
     queue: Queue,
     format: PixelFormat,
@@ -120,24 +122,25 @@ impl Camera {
                 .chain(others.into_iter().map(|other| other.fourcc))
                 .collect();
             let wanted = format.map_or_else(
-                || "nv12, yu12, yuyv, mjpeg or h264".to_owned(),
+                || "nv12, yu12, yuyv, mjpeg or h264 (hevc only where it is named)".to_owned(),
                 |format| format.to_string(),
             );
             SourceError::unusable(&what, format!("offers {}, not {wanted}", all.join(", ")))
         })?;
         *bus = Some(capability.bus);
-        Self::start(what, node, side, mode, config, pool)
+        Self::start(path, node, side, mode, config, pool)
     }
 
     /// Sets the mode and starts the stream. What the driver makes of the mode is what counts.
     fn start(
-        what: String,
+        path: PathBuf,
         node: Node,
         side: Side,
         mode: Mode,
         config: &VideoConfig,
         pool: FramePool,
     ) -> Result<Self, SourceError> {
+        let what = format!("v4l2: {}", path.display());
         let layout = node
             .set_format(
                 side,
@@ -181,7 +184,7 @@ impl Camera {
             tracing::debug!("{what}: the frame rate cannot be set: {error}");
             None
         });
-        if format == PixelFormat::H264 {
+        if format.is_encoded() {
             // Not every encoder has these controls; a stream without them can still be watched.
             let _ = node.set_control(raw::V4L2_CID_MPEG_VIDEO_REPEAT_SEQ_HEADER, 1);
             let _ = node.set_control(
@@ -213,12 +216,16 @@ impl Camera {
             "{what} is open"
         );
         Ok(Self {
+            path,
             what,
             queue,
             format,
             layout,
             pool,
-            sets: ParameterSets::default(),
+            sets: ParameterSets::new(match format {
+                PixelFormat::Hevc => Syntax::H265,
+                _ => Syntax::H264,
+            }),
             rgb: Vec::new(),
             lost: 0,
             sequence: None,
@@ -261,7 +268,7 @@ impl Camera {
             return Ok(None);
         };
         self.count(filled.sequence);
-        while self.format != PixelFormat::H264 {
+        while !self.format.is_encoded() {
             let Some(newer) = self.filled(Duration::ZERO)? else {
                 break;
             };
@@ -297,7 +304,7 @@ impl Camera {
             .captured
             .map_or(now, |captured| captured.plausible(now, OLDEST));
         let bytes = self.queue.bytes(filled);
-        if self.format == PixelFormat::H264 {
+        if self.format.is_encoded() {
             let bytes = bytes.to_vec();
             return self.access_unit(bytes, captured).map(Polled::AccessUnit);
         }
@@ -317,7 +324,7 @@ impl Camera {
             PixelFormat::Nv12 => convert::nv12(&mut frame, bytes, layout)?,
             PixelFormat::Yu12 => convert::yu12(&mut frame, bytes, layout)?,
             PixelFormat::Yuyv => convert::yuyv(&mut frame, bytes, layout)?,
-            PixelFormat::Mjpeg | PixelFormat::H264 => {
+            PixelFormat::Mjpeg | PixelFormat::H264 | PixelFormat::Hevc => {
                 convert::mjpeg(&mut frame, bytes, &mut self.rgb)?;
             }
         }
@@ -339,11 +346,14 @@ impl Camera {
     }
 
     fn access_unit(&mut self, bytes: Vec<u8>, captured: Timestamp) -> Result<AccessUnit, Damaged> {
-        let slice = |kind: u8| (nal::SLICE..=nal::IDR_SLICE).contains(&kind);
-        if !nal_units(&bytes).any(|unit| slice(nal::kind(unit))) {
-            return Err(Damaged("not an H.264 picture".to_owned()));
-        }
-        let key = nal_units(&bytes).any(|unit| nal::kind(unit) == nal::IDR_SLICE);
+        let syntax = self.sets.syntax();
+        let slices = nal_units(&bytes).filter_map(|unit| match syntax.unit(unit) {
+            Some(Unit::Slice { key, .. }) => Some(key),
+            _ => None,
+        });
+        let Some(key) = slices.reduce(|any, key| any || key) else {
+            return Err(Damaged(format!("not a picture of {}", self.format)));
+        };
         let data = self.sets.complete(bytes, key);
         let data = data.ok_or_else(|| Damaged("a key frame without parameter sets".to_owned()))?;
         let (width, height) = self
@@ -406,6 +416,10 @@ impl VideoSource for Camera {
 
     fn read_at(&self) -> Option<Timestamp> {
         self.read
+    }
+
+    fn device(&self) -> Option<&Path> {
+        Some(&self.path)
     }
 
     fn request_key_frame(&mut self) -> bool {

@@ -58,7 +58,7 @@ pub struct Wanted {
     pub size: (u32, u32),
     /// Frames a second.
     pub fps: f32,
-    /// The only format allowed, or none for any.
+    /// The only format allowed, or none for any but H.265.
     pub format: Option<PixelFormat>,
 }
 
@@ -69,9 +69,10 @@ pub struct Wanted {
 /// YUYV when 10 are wanted, and as MJPEG when 30 are.
 #[must_use]
 pub fn best_mode(offers: &[Offer], wanted: &Wanted) -> Option<Mode> {
-    let formats = offers
-        .iter()
-        .filter(|offer| wanted.format.is_none_or(|format| format == offer.format));
+    let formats = offers.iter().filter(|offer| match wanted.format {
+        Some(format) => format == offer.format,
+        None => offer.format != PixelFormat::Hevc,
+    });
     let modes = formats.flat_map(|offer| modes(offer, wanted));
     modes.min_by_key(|mode| {
         let distance = mode.width.abs_diff(wanted.size.0) + mode.height.abs_diff(wanted.size.1);

@@ -1,5 +1,6 @@
 //! The capture thread: moves pictures from the source to the rungs that want them.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -45,6 +46,7 @@ impl<'a> Capture<'a> {
             _ => Duration::ZERO,
         };
         shared.stills.opened(Timestamp::now().plus(settled));
+        *shared.device.lock() = source.device().map(Path::to_owned);
         Self {
             source,
             shared,
@@ -174,6 +176,7 @@ impl<'a> Capture<'a> {
 impl Drop for Capture<'_> {
     fn drop(&mut self) {
         self.shared.stills.closed();
+        *self.shared.device.lock() = None;
     }
 }
 

@@ -10,6 +10,7 @@ use super::Shared;
 use super::failover::{Failover, Kind, Next};
 use super::lane::Lane;
 use super::rung::{Rung, RungTarget};
+use super::trial::{SILENCE, Trial, silent};
 use crate::rate::Rate;
 use crate::scale::Scaler;
 use crate::{
@@ -22,8 +23,6 @@ const LOOK: Duration = Duration::from_millis(500);
 const SLICE: Duration = Duration::from_millis(5);
 /// Pictures that an encoder works on at once: the next one is there when it has finished one.
 const DEPTH: usize = 2;
-/// An encoder that gives nothing this long is wedged.
-const SILENCE: Duration = Duration::from_secs(1);
 
 /// Runs until the pipeline stops.
 pub(super) fn run(shared: &Shared, rung: Rung) {
@@ -44,6 +43,8 @@ pub(super) struct Worker<'a> {
     lane: &'a Lane,
     failover: Failover,
     running: Option<Running<'a>>,
+    /// Hardware that is to take over from software.
+    trial: Option<Trial>,
     scaler: Option<Scaler>,
     /// The pictures that reached the encoder.
     arrivals: Rate,
@@ -76,6 +77,7 @@ impl<'a> Worker<'a> {
             lane: shared.lane(rung),
             failover: Failover::new(shared.config.encoder),
             running: None,
+            trial: None,
             scaler: (rung == Rung::Sub).then(|| Scaler::new(sub.width, sub.height)),
             arrivals: Rate::default(),
             told: None,
@@ -91,6 +93,7 @@ impl<'a> Worker<'a> {
     /// Nobody watches: the encoder goes.
     fn rest(&mut self) {
         self.running = None;
+        self.trial = None;
         self.lane.slot.clear();
     }
 
@@ -113,6 +116,7 @@ impl<'a> Worker<'a> {
         let mut wait = SLICE;
         while !running.pending.is_empty() {
             let Some(encoded) = running.encoder.receive(wait)? else {
+                running.forget();
                 return running.check();
             };
             wait = Duration::ZERO;
@@ -148,6 +152,7 @@ impl<'a> Worker<'a> {
         let now = Instant::now();
         self.arrivals.add(now, 0);
         self.choose(&frame, target, now);
+        self.try_out(&frame, now);
         let Some(running) = &mut self.running else {
             // Every encoder is down, and this picture is left out.
             return Ok(());
@@ -180,51 +185,89 @@ impl<'a> Worker<'a> {
                 self.running = None;
                 self.failover.begin();
             }
-            // Software goes on if the hardware is not there yet.
-            Some(running) if self.failover.better(running.kind, now) => {
-                self.open(Kind::Hardware, frame, target, now);
+            // Software goes on until the hardware has shown that it works.
+            Some(running) if self.trial.is_none() && self.failover.better(running.kind, now) => {
+                self.trial = self
+                    .open(Kind::Hardware, frame, target)
+                    .map(|encoder| Trial::new(encoder, target));
             }
             _ => {}
         }
         while self.running.is_none()
             && let Next::Open(kind) = self.failover.next(now)
         {
-            self.open(kind, frame, target, now);
+            self.trial = None;
+            if let Some(encoder) = self.open(kind, frame, target) {
+                self.start(encoder, kind, frame, target, now);
+            }
         }
     }
 
-    /// Opens an encoder and puts it in the place of the one that runs.
-    fn open(&mut self, kind: Kind, frame: &Frame, target: RungTarget, now: Instant) {
+    /// Lets the hardware on trial take over if it has passed, with a key frame.
+    fn try_out(&mut self, frame: &Arc<Frame>, now: Instant) {
+        let Some(mut trial) = self.trial.take() else {
+            return;
+        };
+        // It may have been opened for the camera's own buffers, and they are others by now.
+        if !trial.encoder.fits(frame) {
+            return;
+        }
+        match trial.passed(frame) {
+            Ok(true) => {
+                self.lane.want_key();
+                self.start(trial.encoder, Kind::Hardware, frame, trial.target, now);
+            }
+            Ok(false) => self.trial = Some(trial),
+            Err(error) => self.failed(Kind::Hardware, &error),
+        }
+    }
+
+    /// Opens an encoder for such pictures.
+    fn open(
+        &mut self,
+        kind: Kind,
+        frame: &Frame,
+        target: RungTarget,
+    ) -> Option<Box<dyn VideoEncoder>> {
         let fps = target.fps as f32;
         let settings = EncoderSettings {
             bitrate: target.bitrate,
             fps,
             key_interval: self.shared.config.key_interval_frames(fps),
         };
-        match (self.shared.open_encoder)(kind.only(), frame, settings) {
-            Ok(encoder) => {
-                self.failover.opened(kind, now);
-                let (rung, size) = (self.rung, (frame.width(), frame.height()));
-                tracing::info!(
-                    "{rung}: {} encodes at {}x{}",
-                    encoder.description(),
-                    size.0,
-                    size.1
-                );
-                // The old one is dropped and counted off before the new one counts.
-                self.running = None;
-                self.lane.counters.encoder_started(encoder.name());
-                self.running = Some(Running {
-                    encoder,
-                    kind,
-                    target,
-                    size,
-                    pending: VecDeque::with_capacity(DEPTH),
-                    lane: self.lane,
-                });
-            }
-            Err(error) => self.failed(kind, &error),
-        }
+        (self.shared.open_encoder)(kind.only(), frame, settings)
+            .map_err(|error| self.failed(kind, &error))
+            .ok()
+    }
+
+    /// Puts an encoder in the place of the one that runs.
+    fn start(
+        &mut self,
+        encoder: Box<dyn VideoEncoder>,
+        kind: Kind,
+        frame: &Frame,
+        target: RungTarget,
+        now: Instant,
+    ) {
+        self.failover.opened(kind, now);
+        let (rung, size) = (self.rung, (frame.width(), frame.height()));
+        tracing::info!(
+            "{rung}: {} encodes at {}x{}",
+            encoder.description(),
+            size.0,
+            size.1
+        );
+        // The old one is dropped and counted off before the new one counts.
+        self.running = None;
+        self.lane.counters.encoder_started(encoder.name());
+        self.running = Some(Running {
+            encoder,
+            kind,
+            target,
+            size,
+            pending: VecDeque::with_capacity(DEPTH),
+            lane: self.lane,
+        });
     }
 
     /// An encoder failed, or could not be opened.
@@ -268,19 +311,19 @@ impl Running<'_> {
         Ok(())
     }
 
+    /// Waits no longer for pictures that came to nothing.
+    fn forget(&mut self) {
+        let gone = self.pending.len().saturating_sub(self.encoder.due());
+        self.pending.drain(..gone);
+    }
+
     /// Fails when a picture has been waited for too long.
     fn check(&self) -> Result<(), EncodeError> {
-        let silent = self.pending.front().map(|first| first.since.elapsed());
-        if silent.is_none_or(|silent| silent < SILENCE) {
+        let waited = self.pending.front().map(|first| first.since.elapsed());
+        if waited.is_none_or(|waited| waited < SILENCE) {
             return Ok(());
         }
-        let reason = format!("has given nothing for {} s", SILENCE.as_secs());
-        Err(EncodeError::new(
-            FailureKind::Wedged,
-            self.encoder.name(),
-            self.size,
-            &reason,
-        ))
+        Err(silent(&*self.encoder, self.size))
     }
 
     /// Makes the access unit of a picture that was submitted. Those before it were left out.
@@ -322,11 +365,21 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(20);
 
+    /// What becomes of an encoder that has worked for a while.
+    enum Then {
+        Fails,
+        /// Pictures are taken, and nothing comes.
+        IsSilent,
+        /// So many pictures come to nothing, as damaged buffers do; then it works.
+        Loses(usize),
+    }
+
     /// An encoder that stands for hardware, and works for so many pictures.
     struct Flaky {
         inner: H264Encoder,
         left: usize,
-        silent: bool,
+        then: Then,
+        swallowed: usize,
     }
 
     impl VideoEncoder for Flaky {
@@ -339,15 +392,22 @@ mod tests {
         }
 
         fn submit(&mut self, frame: &Arc<Frame>, key: bool) -> Result<(), EncodeError> {
-            if self.left == 0 {
-                return if self.silent {
-                    Ok(())
-                } else {
-                    Err(wedged(frame))
-                };
+            if self.left > 0 {
+                self.left -= 1;
+                return self.inner.submit(frame, key);
             }
-            self.left -= 1;
-            self.inner.submit(frame, key)
+            match &mut self.then {
+                Then::Fails => Err(wedged(frame)),
+                Then::IsSilent => {
+                    self.swallowed += 1;
+                    Ok(())
+                }
+                Then::Loses(0) => self.inner.submit(frame, key),
+                Then::Loses(more) => {
+                    *more -= 1;
+                    Ok(())
+                }
+            }
         }
 
         fn receive(&mut self, timeout: Duration) -> Result<Option<Encoded>, EncodeError> {
@@ -356,6 +416,10 @@ mod tests {
                 std::thread::sleep(timeout);
             }
             Ok(encoded)
+        }
+
+        fn due(&self) -> usize {
+            self.swallowed + self.inner.due()
         }
 
         fn set_bitrate(&mut self, bits_per_second: u32) -> Result<(), EncodeError> {
@@ -386,7 +450,7 @@ mod tests {
     impl Bench {
         fn start(
             choice: EncoderChoice,
-            hardware: impl Fn(usize, &Frame) -> Result<(usize, bool), EncodeError>
+            hardware: impl Fn(usize, &Frame) -> Result<(usize, Then), EncodeError>
             + Send
             + Sync
             + 'static,
@@ -398,11 +462,12 @@ mod tests {
                 if choice == EncoderChoice::Software {
                     return Ok(Box::new(inner));
                 }
-                let (left, silent) = hardware(counted.fetch_add(1, Ordering::Relaxed), frame)?;
+                let (left, then) = hardware(counted.fetch_add(1, Ordering::Relaxed), frame)?;
                 Ok(Box::new(Flaky {
                     inner,
                     left,
-                    silent,
+                    then,
+                    swallowed: 0,
                 }))
             });
             let config = VideoConfig {
@@ -443,9 +508,9 @@ mod tests {
     #[test]
     fn software_takes_over_until_the_hardware_works_again() {
         let bench = Bench::start(EncoderChoice::Auto, |opening, frame| match opening {
-            0 => Ok((5, false)),
+            0 => Ok((5, Then::Fails)),
             1 => Err(wedged(frame)),
-            _ => Ok((usize::MAX, false)),
+            _ => Ok((usize::MAX, Then::Fails)),
         });
         let stats = bench.until(encodes("OpenH264"));
         assert_eq!((stats.encoder_failures, stats.encoders_running), (1, 1));
@@ -461,11 +526,26 @@ mod tests {
 
     #[test]
     fn an_encoder_that_falls_silent_is_replaced() {
-        let bench = Bench::start(EncoderChoice::Auto, |_, _| Ok((3, true)));
+        let bench = Bench::start(EncoderChoice::Auto, |_, _| Ok((3, Then::IsSilent)));
         let stats = bench.until(|stats| stats.encoded > 6);
         assert!(stats.encoder_failures >= 1 && stats.key_frames >= 2);
         let line = stats.last_error.unwrap();
         assert_eq!(line, "hardware at 160x96: has given nothing for 1 s");
+    }
+
+    #[test]
+    fn pictures_that_come_to_nothing_do_not_hold_up_those_after_them() {
+        let bench = Bench::start(EncoderChoice::Hardware, |_, _| Ok((3, Then::Loses(4))));
+        let stats = bench.until(|stats| stats.encoded > 6);
+        assert_eq!((stats.encoder_failures, stats.last_error), (0, None));
+    }
+
+    #[test]
+    fn hardware_that_opens_and_gives_nothing_does_not_disturb_the_software() {
+        let bench = Bench::start(EncoderChoice::Auto, |_, _| Ok((0, Then::IsSilent)));
+        let stats = bench.until(|stats| stats.encoder_failures >= 3);
+        assert_eq!(stats.encoder.as_deref(), Some("OpenH264"));
+        assert_eq!((stats.key_frames, stats.encoders_running), (1, 1));
     }
 
     #[test]
@@ -474,7 +554,7 @@ mod tests {
             if opening < 2 {
                 Err(wedged(frame))
             } else {
-                Ok((usize::MAX, false))
+                Ok((usize::MAX, Then::Fails))
             }
         });
         let first = bench.units.recv_timeout(PATIENCE).unwrap();

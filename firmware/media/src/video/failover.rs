@@ -7,6 +7,8 @@
 //!     └──────────────────── the wait is over: tried again ◄───────────────┘ Hardware: no pictures
 //! ```
 //!
+//! Where software encodes meanwhile, it goes on until the hardware has encoded a picture beside it (`trial`).
+//!
 //! Hardware that is not there, or does not take pictures of this size, is not asked again before the
 //! size changes or the rung starts anew; where nothing else may encode, it is asked every two seconds.
 
@@ -15,8 +17,7 @@ use std::time::{Duration, Instant};
 use crate::retry::Retry;
 use crate::{EncoderChoice, FailureKind};
 
-/// The longest wait for hardware in whose place software encodes: nobody is without pictures, and
-/// each failing attempt may cost viewers a key frame.
+/// The longest wait for hardware in whose place software encodes: nobody is without pictures.
 const PATIENT: Duration = Duration::from_secs(60);
 /// The longest wait when there is nothing else.
 const EAGER: Duration = Duration::from_secs(2);

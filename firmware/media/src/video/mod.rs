@@ -20,13 +20,16 @@ mod lane;
 mod rung;
 mod stats;
 mod still;
+mod trial;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 
 pub use config::{SubConfig, VideoConfig};
 pub use rung::{Rung, RungTarget};
@@ -34,8 +37,9 @@ pub use stats::{RungStats, VideoStats};
 pub use still::{Still, StillError};
 
 use crate::supervise::Supervisor;
+use crate::v4l2::{self, ImageControl, ImageControlError};
 use crate::{ConfigError, EncodeError, EncoderChoice, EncoderSettings, Frame, Timestamp};
-use crate::{VideoEncoder, encoder};
+use crate::{SourceConfig, SourceError, VideoEncoder, encoder};
 use demand::Demand;
 use heron_histogram::Histogram;
 use lane::Lane;
@@ -46,7 +50,8 @@ use still::Stills;
 pub struct AccessUnit {
     /// Which of the encodings it belongs to.
     pub rung: Rung,
-    /// H.264 with start codes; a key frame begins with its parameter sets.
+    /// In the codec of [`SourceConfig::codec`]: H.264 or H.265 with start codes, or a temporal unit of AV1. A key frame
+    /// begins with its parameter sets.
     pub data: Bytes,
     /// Whether decoding can begin here.
     pub key: bool,
@@ -76,7 +81,7 @@ type OpenEncoder = Box<
 /// after [`VideoConfig::linger`]: a viewer who reloads the page then finds it open, and a camera that
 /// nobody watches uses no power.
 ///
-/// A source that encodes by itself (a camera or child that gives H.264) has no second size: while
+/// A source that encodes by itself (a camera or child that gives H.264, H.265 or AV1) has no second size: while
 /// either rung is wanted its stream comes as [`Rung::Main`], and
 /// [`VideoStats::passes_through`] says so.
 #[derive(Debug)]
@@ -93,6 +98,8 @@ struct Shared {
     lanes: [Lane; 2],
     stills: Stills,
     counters: SourceCounters,
+    /// The node of the camera that is open.
+    device: Mutex<Option<PathBuf>>,
     open_encoder: OpenEncoder,
     sink: VideoSink,
 }
@@ -115,6 +122,7 @@ impl Shared {
             lanes: <[Lane; 2]>::default(),
             stills: Stills::default(),
             counters: SourceCounters::default(),
+            device: Mutex::default(),
             open_encoder,
             sink,
             config,
@@ -123,6 +131,18 @@ impl Shared {
 
     const fn lane(&self, rung: Rung) -> &Lane {
         &self.lanes[rung.index()]
+    }
+
+    /// The node of the camera: the open one, or the one that would be opened now; `None` where the source is no camera.
+    fn camera(&self) -> Result<Option<PathBuf>, SourceError> {
+        let SourceConfig::V4l2 { device, .. } = &self.config.source else {
+            return Ok(None);
+        };
+        let open = self.device.lock().clone();
+        open.or_else(|| device.clone())
+            .or_else(v4l2::first_camera)
+            .map(Some)
+            .ok_or_else(|| SourceError::unusable("v4l2", "there is no camera"))
     }
 
     fn set_target(&self, rung: Rung, target: Option<RungTarget>) {
@@ -194,6 +214,25 @@ impl VideoPipeline {
     /// rarely.
     pub fn still(&self, max_age: Duration, patience: Duration) -> Result<Still, StillError> {
         still::take(&self.shared, max_age, patience)
+    }
+
+    /// The controls of the camera's picture, with their values; none where the source has none. Works whether or not
+    /// the camera is open. Asks a driver, which may take a while.
+    pub fn image_controls(&self) -> Result<Vec<ImageControl>, ImageControlError> {
+        let camera = self.shared.camera()?;
+        camera.map_or(Ok(Vec::new()), |path| v4l2::image_controls(&path))
+    }
+
+    /// Sets controls by their names. All are checked before any is set, and automatic ones are set before those they
+    /// hold. Returns all controls with the values that the driver made of it.
+    pub fn set_image_controls(
+        &self,
+        wanted: &[(String, i32)],
+    ) -> Result<Vec<ImageControl>, ImageControlError> {
+        match self.shared.camera()? {
+            Some(path) => v4l2::set_image_controls(&path, wanted),
+            None => v4l2::no_image_controls(wanted),
+        }
     }
 
     /// What has happened so far.

@@ -13,7 +13,7 @@ use openh264::formats::YUVSource;
 use parking_lot::{Condvar, Mutex};
 
 use super::{AccessUnit, Rung, Shared};
-use crate::{Frame, FramePool, Timestamp, jpeg};
+use crate::{Frame, FramePool, Timestamp, VideoCodec, jpeg};
 
 /// A picture as JPEG.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -171,6 +171,11 @@ pub(super) fn take(
     max_age: Duration,
     patience: Duration,
 ) -> Result<Still, StillError> {
+    let codec = shared.config.source.codec();
+    if codec != VideoCodec::H264 {
+        let reason = format!("it is {codec}, and of encoded pictures only H.264 is decoded");
+        return Err(StillError::Unusable(reason));
+    }
     let stills = &shared.stills;
     let (oldest, deadline) = (Timestamp::now().minus(max_age), Instant::now() + patience);
     let late = || StillError::Late {

@@ -216,6 +216,11 @@ impl Session {
         set_rate(&self.node, self.sides, fps);
     }
 
+    /// Pictures that were taken and not answered.
+    pub(crate) fn due(&self) -> usize {
+        self.machine.due()
+    }
+
     pub(crate) fn counters(&self) -> CodecCounters {
         self.machine.counters()
     }

@@ -20,6 +20,9 @@ use std::mem;
 
 use v4l::v4l_sys as raw;
 
+pub(crate) use control::ControlInfo;
+#[cfg(test)]
+pub(crate) use control::ControlRange;
 pub(crate) use event::Event;
 pub(crate) use format::{PixelLayout, Request};
 pub(crate) use mapping::Lent;
@@ -80,6 +83,7 @@ plain!(
     raw::v4l2_frmsizeenum,
     raw::v4l2_plane,
     raw::v4l2_queryctrl,
+    raw::v4l2_querymenu,
     raw::v4l2_requestbuffers,
     raw::v4l2_selection,
     raw::v4l2_streamparm,
@@ -121,6 +125,7 @@ mod tests {
             Some(libc::ENOTTY)
         );
         assert!(node.formats(Side::Capture).is_empty());
+        assert!(node.controls().is_empty());
         assert!(
             node.control_range(raw::V4L2_CID_MPEG_VIDEO_BITRATE)
                 .is_none()

@@ -1,14 +1,14 @@
-//! H.264 that was encoded elsewhere, on its way to the viewers.
+//! H.264 or H.265 that was encoded elsewhere, on its way to the viewers.
 
-use crate::h264::AccessUnitSplitter;
 use crate::h264::parameter_sets::ParameterSets;
+use crate::h264::{AccessUnitSplitter, Syntax};
 use crate::video::{AccessUnit, Rung};
 use crate::{SourceError, Timestamp};
 
 /// Makes access units of a byte stream, with the time of their first byte and complete parameter
 /// sets.
-#[derive(Debug, Default)]
-pub(crate) struct H264Stream {
+#[derive(Debug)]
+pub(crate) struct NalStream {
     splitter: AccessUnitSplitter,
     sets: ParameterSets,
     began: Option<Timestamp>,
@@ -20,7 +20,18 @@ pub(crate) struct H264Stream {
     patient: bool,
 }
 
-impl H264Stream {
+impl NalStream {
+    pub(crate) fn new(syntax: Syntax) -> Self {
+        Self {
+            splitter: AccessUnitSplitter::new(syntax),
+            sets: ParameterSets::new(syntax),
+            began: None,
+            damaged: false,
+            lost: 0,
+            patient: false,
+        }
+    }
+
     /// Adds bytes that came at `now`, and hands every access unit that is complete to `deliver`.
     pub(crate) fn push(
         &mut self,
@@ -33,7 +44,7 @@ impl H264Stream {
         if !self.splitter.push(bytes) {
             return Err(SourceError::unusable(
                 what,
-                "wrote 8 MiB without a complete H.264 picture",
+                "wrote 8 MiB without a complete picture",
             ));
         }
         if self.splitter.skip_torn() {
