@@ -5,8 +5,8 @@
 //! The one binary of the firmware, and a thin one. `heron-media` captures and encodes, `heron-session`
 //! talks WebRTC, `heron-agent` talks MQTT; none of them knows another. What is here is the config
 //! ([`config`]), the wiring ([`run`]), and what a service owes its machine: supervision ([`media`]),
-//! systemd ([`service`]), figures ([`figures`], [`metrics`], [`report`]), and the view of the camera without a
-//! control plane ([`local_view`]).
+//! systemd ([`service`]), figures ([`figures`], [`metrics`], [`report`]), the view of the camera without a
+//! control plane ([`local_view`]), and what viewers may ask of it on the data channel ([`control`]).
 //!
 //! # Flow
 //!
@@ -22,6 +22,7 @@
 
 mod check;
 mod config;
+mod control;
 mod devices;
 mod exposition;
 mod figures;
@@ -32,6 +33,7 @@ mod metrics;
 mod report;
 mod run;
 mod service;
+mod snapshots;
 mod talk;
 mod vigil;
 mod wiring;

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use heron_media::v4l2::{ImageControl, ImageControlError};
 use heron_media::{
     AudioConfig, AudioPipeline, AudioStats, ConfigError, EchoCanceller, Rung, RungTarget,
     SourceState, Still, StillError, VideoConfig, VideoPipeline, VideoStats,
@@ -70,9 +71,29 @@ impl Media {
         }
     }
 
+    /// The controls of the camera's picture. Waits for a driver, so not for the main loop.
+    pub fn image_controls(&self) -> Result<Vec<ImageControl>, ImageControlError> {
+        self.video()
+            .map_or(Ok(Vec::new()), |video| video.image_controls())
+    }
+
+    /// Sets controls of the camera's picture; returns all as they are then. Not for the main loop.
+    pub fn set_image_controls(
+        &self,
+        wanted: &[(String, i32)],
+    ) -> Result<Vec<ImageControl>, ImageControlError> {
+        self.video()
+            .map_or(Ok(Vec::new()), |video| video.set_image_controls(wanted))
+    }
+
+    /// The pipeline, unless it was stopped; it is not waited for with the lock held.
+    fn video(&self) -> Option<Arc<VideoPipeline>> {
+        self.video.lock().pipeline.clone()
+    }
+
     /// The picture of this moment as JPEG. Waits for it, so not for the main loop.
     pub fn still(&self, max_age: Duration, patience: Duration) -> Result<Still, StillError> {
-        let Some(video) = self.video.lock().pipeline.clone() else {
+        let Some(video) = self.video() else {
             return Err(StillError::Late {
                 waited: Duration::ZERO,
                 trouble: Some("the camera is stopping".to_owned()),

@@ -66,6 +66,11 @@ fn totals(text: &mut Exposition, figures: &Figures, resident_bytes: u64) {
             "Encoded video.",
             video.bitrate().into(),
         ),
+        (
+            "tcp_connections",
+            "TCP connections of viewers.",
+            hub.tcp_connections as u64,
+        ),
         ("resident_bytes", "Resident memory.", resident_bytes),
     ] {
         text.single("gauge", name, help, value);
@@ -88,7 +93,7 @@ fn totals(text: &mut Exposition, figures: &Figures, resident_bytes: u64) {
         ),
         (
             "sessions_opened_total",
-            "Sessions accepted.",
+            "Sessions whose offer was answered.",
             hub.sessions_opened,
         ),
         (
@@ -105,6 +110,16 @@ fn totals(text: &mut Exposition, figures: &Figures, resident_bytes: u64) {
             "strange_datagrams_total",
             "Datagrams that belonged to no viewer.",
             hub.strange_datagrams,
+        ),
+        (
+            "tcp_refused_total",
+            "TCP connections for media that were cut off: too many, or not a viewer's.",
+            hub.tcp_refused,
+        ),
+        (
+            "tcp_dropped_total",
+            "Packets that a viewer's TCP connection had no room for.",
+            hub.tcp_dropped,
         ),
         (
             "messages_refused_total",
@@ -193,7 +208,7 @@ fn each(figures: &Figures) -> impl Iterator<Item = (Rung, &RungStats)> {
 type OfViewer = fn(&ViewerStats) -> Option<f64>;
 
 fn viewers(text: &mut Exposition, figures: &Figures) {
-    let families: [(&str, &str, &str, OfViewer); 11] = [
+    let families: [(&str, &str, &str, OfViewer); 14] = [
         (
             "gauge",
             "viewer_round_trip_seconds",
@@ -241,6 +256,24 @@ fn viewers(text: &mut Exposition, figures: &Figures) {
             "viewer_packets_repaired_total",
             "Packets sent again.",
             |viewer| Some(viewer.repaired as f64),
+        ),
+        (
+            "counter",
+            "viewer_fec_packets_total",
+            "Packets of forward error correction.",
+            |viewer| Some(viewer.fec_packets as f64),
+        ),
+        (
+            "counter",
+            "viewer_fec_bytes_total",
+            "Their payload.",
+            |viewer| Some(viewer.fec_bytes as f64),
+        ),
+        (
+            "gauge",
+            "viewer_protected",
+            "Whether forward error correction is on.",
+            |viewer| Some(f64::from(u8::from(viewer.protected.is_some()))),
         ),
         (
             "counter",

@@ -9,13 +9,14 @@ use anyhow::{Context, bail};
 use heron_agent::{AgentConfig, Bundle, Down, Link};
 use heron_protocol::Refused;
 use heron_protocol::messages::{EndReason, Offline, Section};
-use heron_session::{ControlError, Event, Hub, HubConfig};
+use heron_session::{Event, Hub, HubConfig};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 use tracing::{info, warn};
 
 use crate::config::Config;
+use crate::control::Control;
 use crate::figures::{Figures, Sources};
 use crate::media::Media;
 use crate::report::{self, Reporter};
@@ -109,8 +110,10 @@ fn hub_config(
     );
     config.max_viewers = session.max_viewers;
     config.udp_port = session.udp_port;
+    config.tcp = session.tcp;
     config.talk = audio.loudspeaker.is_some();
     config.ladder = wiring::ladder(video, audio);
+    config.video_codec = wiring::codec(&video.source);
     if !session.bind.is_empty() {
         config.bind = session.bind.iter().map(ToString::to_string).collect();
     }
@@ -122,6 +125,7 @@ struct Camera {
     sources: Sources,
     reporter: Reporter,
     talk: Talk,
+    control: Control,
     started: Instant,
     alive: bool,
     status: String,
@@ -130,6 +134,7 @@ struct Camera {
 impl Camera {
     fn new(sources: Sources, reporter: Reporter, talk: Talk) -> Self {
         Self {
+            control: Control::new(Arc::clone(&sources.media)),
             sources,
             reporter,
             talk,
@@ -153,9 +158,7 @@ impl Camera {
             Event::Targets(wanted) => self.sources.media.set_targets(wiring::targets(wanted)),
             Event::Demand { viewers } => self.sources.media.set_sound(viewers > 0),
             Event::Talk(event) => self.talk.event(event),
-            Event::Control { request, reply } => {
-                reply.error(ControlError::unknown_method(&request.method));
-            }
+            Event::Control { request, reply } => self.control.call(request, reply),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The media's words and the session's for the same things: neither crate knows the other.
 
 use heron_media::{ExecStream, PixelFormat, Rung, RungTarget, SourceConfig};
-use heron_session::{LadderConfig, RungConfig};
+use heron_session::{LadderConfig, RungConfig, VideoCodec};
 
 use crate::config::{Audio, Video, VideoSource};
 
@@ -58,11 +58,26 @@ pub fn ladder(video: &Video, audio: &Audio) -> LadderConfig {
     }
 }
 
-/// Whether the source is known to give H.264: its bitrate is its own, and it has no second size.
+/// How the picture comes to the viewers. It stands in an answer before the source was ever opened.
+pub fn codec(source: &VideoSource) -> VideoCodec {
+    let codec = match source {
+        VideoSource::Auto(Some(PixelFormat::Hevc)) => heron_media::VideoCodec::H265,
+        VideoSource::Auto(_) => heron_media::VideoCodec::H264,
+        VideoSource::Fixed(source) => source.codec(),
+    };
+    match codec {
+        heron_media::VideoCodec::H264 => VideoCodec::H264,
+        heron_media::VideoCodec::H265 => VideoCodec::H265,
+        heron_media::VideoCodec::Av1 => VideoCodec::Av1,
+    }
+}
+
+/// Whether the source is known to give an encoded picture: its bitrate is its own, and it has no second size.
 fn encodes_itself(source: &VideoSource) -> bool {
     match source {
-        VideoSource::Auto(format) => *format == Some(PixelFormat::H264),
-        VideoSource::Fixed(SourceConfig::V4l2 { format, .. }) => *format == Some(PixelFormat::H264),
+        VideoSource::Auto(format) | VideoSource::Fixed(SourceConfig::V4l2 { format, .. }) => {
+            format.is_some_and(PixelFormat::is_encoded)
+        }
         // What the child writes is known only when it does, and it is H.264 more often than not.
         VideoSource::Fixed(SourceConfig::Exec { stream, .. }) => *stream != ExecStream::Y4m,
         VideoSource::Fixed(_) => false,

@@ -68,6 +68,7 @@ pub struct SessionSection {
     pub max_viewers: Option<Whole>,
     pub bind: Option<Vec<String>>,
     pub udp_port: Option<Whole>,
+    pub tcp: Option<bool>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -105,6 +106,7 @@ pub enum FormatName {
     Yu12,
     Mjpeg,
     H264,
+    Hevc,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
@@ -123,6 +125,8 @@ pub enum StreamName {
     Auto,
     Y4m,
     H264,
+    H265,
+    Av1,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]

@@ -115,6 +115,8 @@ pub struct Session {
     pub bind: Vec<SocketAddr>,
     /// The one UDP port of all viewers; 0 for any.
     pub udp_port: u16,
+    /// Whether viewers may connect over TCP on the same port.
+    pub tcp: bool,
 }
 
 /// The `[local_view]` section.

@@ -87,6 +87,8 @@ fn video(problems: &mut Problems<'_>, folder: &Path, section: VideoSection) -> V
                 StreamName::Auto => ExecStream::Auto,
                 StreamName::Y4m => ExecStream::Y4m,
                 StreamName::H264 => ExecStream::H264,
+                StreamName::H265 => ExecStream::H265,
+                StreamName::Av1 => ExecStream::Av1,
             },
         }),
         Name::Pattern => VideoSource::Fixed(SourceConfig::Pattern),
@@ -181,6 +183,7 @@ fn pixel_format(name: FormatName) -> Option<PixelFormat> {
         FormatName::Yu12 => Some(PixelFormat::Yu12),
         FormatName::Mjpeg => Some(PixelFormat::Mjpeg),
         FormatName::H264 => Some(PixelFormat::H264),
+        FormatName::Hevc => Some(PixelFormat::Hevc),
     }
 }
 
@@ -213,6 +216,7 @@ fn session(problems: &mut Problems<'_>, section: SessionSection) -> Session {
             PORT,
         ))
         .unwrap_or_default(),
+        tcp: section.tcp.unwrap_or(true),
     }
 }
 

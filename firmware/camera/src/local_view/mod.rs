@@ -24,7 +24,7 @@ use axum::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, CACHE_CONTROL, CONTENT_TYPE,
 };
-use axum::http::{HeaderValue, Method, Request, StatusCode};
+use axum::http::{HeaderName, HeaderValue, Method, Request, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{delete, get, post};
@@ -89,12 +89,12 @@ fn router(served: Served) -> Router {
         .with_state(served)
 }
 
-/// Pages of other origins may use it: it is the token that guards the camera, and no cookie is ever set (WHEP
-/// section 4.10).
+/// Pages of other origins may use it: it is the token that guards the camera, and no cookie is ever set. A preflight is
+/// answered with 200 and `Accept-Post`, as WHIP (RFC 9725) wants it.
 async fn share(request: Request<axum::body::Body>, next: Next) -> Response {
     let preflight = request.method() == Method::OPTIONS;
     let mut response = if preflight {
-        StatusCode::NO_CONTENT.into_response()
+        ([(HeaderName::from_static("accept-post"), whep::SDP)]).into_response()
     } else {
         next.run(request).await
     };

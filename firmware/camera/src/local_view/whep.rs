@@ -11,7 +11,8 @@ use heron_session::{Refusal, Rights};
 
 use super::Served;
 
-const SDP: &str = "application/sdp";
+/// The media type of offers and answers.
+pub const SDP: &str = "application/sdp";
 
 /// `POST /whep`.
 pub async fn watch(State(served): State<Served>, headers: HeaderMap, offer: String) -> Response {
