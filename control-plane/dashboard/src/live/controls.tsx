@@ -1,12 +1,31 @@
-/** The controls over the picture: sound, talking and full screen. */
+/** The controls over the picture: sound, talking, snapshot, picture settings and full screen. */
 
 import { Show } from 'solid-js';
-import { ExpandIcon, MicrophoneIcon, MutedIcon, ShrinkIcon, SoundIcon } from '../parts/icons';
+import { ExpandIcon, MicrophoneIcon, MutedIcon, ShrinkIcon, ShutterIcon, SlidersIcon, SoundIcon } from '../parts/icons';
 import type { FullScreen } from './full-screen';
+import type { Snapshot } from './snapshot';
 import type { Sound } from './sound';
 import type { Talk } from './talk';
 
-export function Controls(props: { sound: Sound; talk: Talk; mayTalk: boolean; fullScreen: FullScreen }) {
+/** The panel of picture settings, for people who may set something. */
+export interface Settings {
+  there(): boolean;
+  open(): boolean;
+  toggle(): void;
+}
+
+export interface ControlsProps {
+  sound: Sound;
+  talk: Talk;
+  mayTalk: boolean;
+  /** Whether the camera can be asked for anything. */
+  reachable: boolean;
+  snapshot: Snapshot;
+  settings: Settings;
+  fullScreen: FullScreen;
+}
+
+export function Controls(props: ControlsProps) {
   const silent = () => props.sound.muted();
   return (
     <div class="controls">
@@ -51,12 +70,46 @@ export function Controls(props: { sound: Sound; talk: Talk; mayTalk: boolean; fu
           <MicrophoneIcon />
           <span>{props.talk.state() === 'live' ? 'On air' : 'Talk'}</span>
         </button>
-        <span class="talk-note" aria-live="polite" data-testid="talk-note">
+        <span class="control-note" aria-live="polite" data-testid="talk-note">
           {props.talk.note()}
         </span>
       </Show>
+      <span class="control-note" aria-live="polite" data-testid="snapshot-note">
+        {props.snapshot.note()}
+      </span>
+      <span class="controls-space" />
+      <Show when={props.reachable}>
+        <button
+          class="control"
+          type="button"
+          data-testid="snapshot"
+          aria-keyshortcuts="s"
+          title="Save a picture (s)"
+          disabled={props.snapshot.busy()}
+          onClick={() => props.snapshot.take()}
+        >
+          <ShutterIcon />
+          <span class="visually-hidden">Save a picture</span>
+        </button>
+      </Show>
+      <Show when={props.settings.there() && !props.fullScreen.active()}>
+        <button
+          class="control"
+          classList={{ 'control-open': props.settings.open() }}
+          type="button"
+          data-testid="image-settings"
+          aria-expanded={props.settings.open()}
+          aria-controls="image-panel"
+          aria-keyshortcuts="p"
+          title="Picture settings (p)"
+          onClick={() => props.settings.toggle()}
+        >
+          <SlidersIcon />
+          <span class="visually-hidden">Picture settings</span>
+        </button>
+      </Show>
       <button
-        class="control control-last"
+        class="control"
         type="button"
         data-testid="fullscreen"
         aria-keyshortcuts="f"

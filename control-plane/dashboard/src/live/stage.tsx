@@ -4,11 +4,8 @@ import { createEffect, createSignal, onCleanup, onMount, Show } from 'solid-js';
 import { TrustedIcon, UntrustedIcon } from '../parts/icons';
 import { StillPicture } from '../parts/still';
 import { takeStill } from '../stills/store';
-import type { FullScreen } from './full-screen';
-import { Controls } from './controls';
-import type { Sound } from './sound';
+import { Controls, type ControlsProps } from './controls';
 import type { StatusText } from './status';
-import type { Talk } from './talk';
 
 /** Whether the picture is known to come from this camera. */
 export type Trust = 'pending' | 'verified' | 'refused';
@@ -18,15 +15,11 @@ const IDLE_MS = 4000;
 const FIRST_STILL_MS = 2000;
 const STILL_EVERY_MS = 60_000;
 
-export interface StageProps {
+export interface StageProps extends ControlsProps {
   device: string;
   name: string;
   status: StatusText;
   trust: Trust;
-  sound: Sound;
-  talk: Talk;
-  mayTalk: boolean;
-  fullScreen: FullScreen;
   stage(element: HTMLElement): void;
   video(element: HTMLVideoElement): void;
   onAgain(): void;
@@ -112,7 +105,7 @@ export function Stage(props: StageProps) {
           </button>
         </Show>
       </div>
-      <Controls sound={props.sound} talk={props.talk} mayTalk={props.mayTalk} fullScreen={props.fullScreen} />
+      <Controls {...props} />
     </section>
   );
 }

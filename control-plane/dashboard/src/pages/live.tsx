@@ -6,7 +6,10 @@ import { useHeron } from '../fleet/heron';
 import { expose } from '../live/debug';
 import { FiguresLine } from '../live/figures-line';
 import { createFullScreen } from '../live/full-screen';
+import { createImage } from '../live/image';
+import { ImagePanel } from '../live/image-panel';
 import { watchFrames } from '../live/shown-frames';
+import { createSnapshot } from '../live/snapshot';
 import { createSound } from '../live/sound';
 import { Stage, type Trust } from '../live/stage';
 import { statusText } from '../live/status';
@@ -43,6 +46,8 @@ function Watch(props: { device: string }) {
   const [trusted, setTrusted] = createSignal(false);
   const [rung, setRung] = createSignal<Rung | null>(null);
   const [mayTalk, setMayTalk] = createSignal(false);
+  const [reachable, setReachable] = createSignal(false);
+  const [settingsOpen, setSettingsOpen] = createSignal(false);
   const sound = createSound();
   let stage!: HTMLElement;
   let video!: HTMLVideoElement;
@@ -66,6 +71,8 @@ function Watch(props: { device: string }) {
         if (status.at === 'opening' || status.at === 'retrying') setFigures(undefined);
         if (status.at === 'playing' || status.at === 'interrupted') return;
         setMayTalk(false);
+        setReachable(false);
+        image.attach(undefined);
         talk.reset();
       },
       media: (stream) => {
@@ -75,6 +82,8 @@ function Watch(props: { device: string }) {
         setFigures(figures);
         setPhases(player.call?.phases.report());
         setMayTalk(player.call?.mayTalk ?? false);
+        setReachable(player.call?.reachable ?? false);
+        if (reachable()) image.attach(player.call);
       },
       rung: setRung,
       trusted: setTrusted,
@@ -85,6 +94,13 @@ function Watch(props: { device: string }) {
   );
 
   const talk = createTalk(() => (player.call?.mayTalk ? player.call : undefined));
+  const image = createImage();
+  const snapshot = createSnapshot(() => (reachable() ? player.call : undefined), name);
+  const settings = {
+    there: () => image.controls.length > 0,
+    open: settingsOpen,
+    toggle: () => setSettingsOpen(!settingsOpen()),
+  };
 
   // Before anything is drawn: the camera answers meanwhile.
   player.start(movedAt() ?? performance.now());
@@ -112,8 +128,12 @@ function Watch(props: { device: string }) {
 
   const shortcut = (event: KeyboardEvent) => {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
+    // Letters choose in a menu.
+    if (event.target instanceof HTMLSelectElement) return;
     if (event.key === 'm') sound.toggle();
     else if (event.key === 't' && mayTalk()) talk.toggle();
+    else if (event.key === 's') snapshot.take();
+    else if (event.key === 'p' && settings.there()) settings.toggle();
     else if (event.key === 'f') fullScreen.toggle();
     else if (event.key === 'Escape' && !fullScreen.active()) go('/');
   };
@@ -148,22 +168,30 @@ function Watch(props: { device: string }) {
         <h1>{name()}</h1>
         <Show when={camera()}>{(camera) => <PresencePill online={camera().online} />}</Show>
       </div>
-      <Stage
-        device={props.device}
-        name={name()}
-        status={text()}
-        trust={trust()}
-        sound={sound}
-        talk={talk}
-        mayTalk={mayTalk()}
-        fullScreen={fullScreen}
-        stage={(element) => (stage = element)}
-        video={(element) => (video = element)}
-        onAgain={again}
-      />
+      <div class="viewing">
+        <Stage
+          device={props.device}
+          name={name()}
+          status={text()}
+          trust={trust()}
+          sound={sound}
+          talk={talk}
+          mayTalk={mayTalk()}
+          reachable={reachable()}
+          snapshot={snapshot}
+          settings={settings}
+          fullScreen={fullScreen}
+          stage={(element) => (stage = element)}
+          video={(element) => (video = element)}
+          onAgain={again}
+        />
+        <Show when={settings.there() && settingsOpen()}>
+          <ImagePanel image={image} onClose={() => setSettingsOpen(false)} />
+        </Show>
+      </div>
       <FiguresLine figures={figures()} rung={rung()} phases={phases()} />
       <p class="keys" aria-hidden="true">
-        <kbd>m</kbd> sound <Show when={mayTalk()}><kbd>t</kbd> talk </Show><kbd>f</kbd> full screen <kbd>Esc</kbd> back
+        <kbd>m</kbd> sound <Show when={mayTalk()}><kbd>t</kbd> talk </Show><kbd>s</kbd> save a picture <Show when={settings.there()}><kbd>p</kbd> picture </Show><kbd>f</kbd> full screen <kbd>Esc</kbd> back
       </p>
     </div>
   );

@@ -93,6 +93,21 @@ export const UntrustedIcon = () => (
   </Icon>
 );
 
+export const SlidersIcon = () => (
+  <Icon>
+    <path d="M4 7h9M17 7h3M4 17h3M11 17h9" />
+    <circle cx="15" cy="7" r="2" />
+    <circle cx="9" cy="17" r="2" />
+  </Icon>
+);
+
+export const ShutterIcon = () => (
+  <Icon>
+    <path d="M8.500 7l1.300 -2h4.400l1.300 2H19a2 2 0 0 1 2 2v8.500a2 2 0 0 1 -2 2H5a2 2 0 0 1 -2 -2V9a2 2 0 0 1 2 -2Z" />
+    <circle cx="12" cy="13" r="3.500" />
+  </Icon>
+);
+
 export const MicrophoneIcon = () => (
   <Icon>
     <rect x="9" y="3" width="6" height="11" rx="3" />

@@ -144,6 +144,11 @@ export class Call {
     return this.#control.call(method, params);
   }
 
+  /** Whether the camera can be called now. */
+  get reachable(): boolean {
+    return this.#control.open;
+  }
+
   /** Whether the camera takes this person's voice. */
   get mayTalk(): boolean {
     return this.#control.open && this.#viewing.audio.currentDirection === 'sendrecv';

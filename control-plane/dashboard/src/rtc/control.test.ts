@@ -29,8 +29,8 @@ describe('calls to the camera', () => {
 
   test('each gets its own answer, in whatever order they come', async () => {
     const first = control.call('stats');
-    const second = control.call('video.set_control', { name: 'brightness', value: 3 });
-    expect(camera.heard[1]).toMatchObject({ jsonrpc: '2.0', method: 'video.set_control', params: { name: 'brightness' } });
+    const second = control.call('image.set', { brightness: 3 });
+    expect(camera.heard[1]).toMatchObject({ jsonrpc: '2.0', method: 'image.set', params: { brightness: 3 } });
     camera.says({ jsonrpc: '2.0', id: camera.heard[1]?.id, result: 'second' });
     camera.says({ jsonrpc: '2.0', id: camera.heard[0]?.id, result: 'first' });
     expect(await first).toBe('first');
