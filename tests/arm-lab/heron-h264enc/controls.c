@@ -32,6 +32,9 @@ static int set_control(struct v4l2_ctrl *control)
 	switch (control->id) {
 	case V4L2_CID_MPEG_VIDEO_BITRATE:
 		WRITE_ONCE(session->bitrate, control->val);
+		/* Controls are there before the queues. */
+		if (session->fh.m2m_ctx && streams(session))
+			session->bitrate_changes++;
 		note_bitrate(control->val);
 		return 0;
 	/* Every I picture is an IDR picture here, so the two are one: what was set last counts. */
@@ -47,6 +50,7 @@ static int set_control(struct v4l2_ctrl *control)
 		return 0;
 	case V4L2_CID_MPEG_VIDEO_FORCE_KEY_FRAME:
 		set_bit(0, &session->force_key);
+		note_forced_key();
 		return 0;
 	default:
 		/* Accepted, and without effect: rate control mode, header mode, profile. */

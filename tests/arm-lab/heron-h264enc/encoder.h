@@ -55,6 +55,8 @@ struct session {
 	u32 since_key;
 	u32 frames;
 	u32 key_frames;
+	/* Bitrates that were set while it streamed. */
+	u32 bitrate_changes;
 };
 
 static inline struct session *session_of(struct file *file)
@@ -79,6 +81,7 @@ bool multi_planar(void);
 u32 height_step_now(void);
 void note_bitrate(u32 bits_per_second);
 void note_frame(bool key);
+void note_forced_key(void);
 void list_session(struct session *session);
 void unlist_session(struct session *session);
 

@@ -40,11 +40,13 @@ static char *planes = "multi";
 module_param(planes, charp, 0444);
 MODULE_PARM_DESC(planes, "multi (the multi-planar API) or single");
 
-static uint frames, key_frames, bitrate;
+static uint frames, key_frames, forced_keys, bitrate;
 module_param(frames, uint, 0444);
 MODULE_PARM_DESC(frames, "pictures encoded since the module was loaded");
 module_param(key_frames, uint, 0444);
 MODULE_PARM_DESC(key_frames, "key pictures among them");
+module_param(forced_keys, uint, 0444);
+MODULE_PARM_DESC(forced_keys, "key pictures that were asked for by the control");
 module_param(bitrate, uint, 0444);
 MODULE_PARM_DESC(bitrate, "the bitrate that was set last, bits a second");
 
@@ -60,9 +62,9 @@ static int get_streaming(char *out, const struct kernel_param *parameter)
 	list_for_each_entry(session, &sessions, others)
 		if (streams(session))
 			length += scnprintf(out + length, PAGE_SIZE - length,
-					    "%ux%u bitrate=%u frames=%u key_frames=%u\n", session->crop.width,
-					    session->crop.height, session->bitrate, session->frames,
-					    session->key_frames);
+					    "%ux%u bitrate=%u bitrate_changes=%u frames=%u key_frames=%u\n",
+					    session->crop.width, session->crop.height, session->bitrate,
+					    session->bitrate_changes, session->frames, session->key_frames);
 	mutex_unlock(&sessions_lock);
 	return length;
 }
@@ -96,6 +98,12 @@ void note_frame(bool key)
 {
 	WRITE_ONCE(frames, frames + 1);
 	WRITE_ONCE(key_frames, key_frames + key);
+}
+
+/* Under the device's lock, as all of its ioctls are. */
+void note_forced_key(void)
+{
+	WRITE_ONCE(forced_keys, forced_keys + 1);
 }
 
 void list_session(struct session *session)

@@ -61,17 +61,17 @@ static void finish(struct session *session, struct vb2_v4l2_buffer *from, struct
 	to->field = V4L2_FIELD_NONE;
 	spin_lock(&session->drain);
 	last = v4l2_m2m_is_last_draining_src_buf(m2m, from);
+	if (last) {
+		to->flags |= V4L2_BUF_FLAG_LAST;
+		v4l2_m2m_mark_stopped(m2m);
+		/* Before the buffer: poll() looks at buffers first, so whoever is shown the last one is shown this, too. */
+		v4l2_event_queue_fh(&session->fh, &end_of_stream);
+	}
 	v4l2_m2m_src_buf_remove(m2m);
 	v4l2_m2m_dst_buf_remove(m2m);
 	v4l2_m2m_buf_done(from, state);
-	if (last)
-		to->flags |= V4L2_BUF_FLAG_LAST;
 	v4l2_m2m_buf_done(to, state);
-	if (last)
-		v4l2_m2m_mark_stopped(m2m);
 	spin_unlock(&session->drain);
-	if (last)
-		v4l2_event_queue_fh(&session->fh, &end_of_stream);
 }
 
 static void work(struct work_struct *job)
@@ -277,19 +277,24 @@ int init_queues(void *context, struct vb2_queue *from, struct vb2_queue *to)
 int command(struct file *file, void *fh, struct v4l2_encoder_cmd *wanted)
 {
 	struct session *session = session_of(file);
+	struct v4l2_m2m_ctx *m2m = session->fh.m2m_ctx;
 	int error = v4l2_m2m_ioctl_try_encoder_cmd(file, fh, wanted);
+	bool had_stopped, stopped;
 
 	/* Without both queues streaming there is nothing to drain, and nothing drained. */
 	if (error || !streams(session))
 		return error;
 	spin_lock(&session->drain);
+	had_stopped = v4l2_m2m_has_stopped(m2m);
 	error = v4l2_m2m_ioctl_encoder_cmd(file, fh, wanted);
+	/* Asked here: once a job may end, it may be the one that ends the stream and says so. */
+	stopped = v4l2_m2m_has_stopped(m2m);
 	spin_unlock(&session->drain);
 	if (error)
 		return error;
 	if (wanted->cmd == V4L2_ENC_CMD_START)
-		vb2_clear_last_buffer_dequeued(v4l2_m2m_get_dst_vq(session->fh.m2m_ctx));
-	else if (v4l2_m2m_has_stopped(session->fh.m2m_ctx))
+		vb2_clear_last_buffer_dequeued(v4l2_m2m_get_dst_vq(m2m));
+	else if (stopped && !had_stopped)
 		v4l2_event_queue_fh(&session->fh, &end_of_stream);
 	return 0;
 }

@@ -99,8 +99,8 @@ impl Guest {
             if let Some(status) = line.strip_prefix(STATUS) {
                 return Some(status.to_owned());
             }
-            // The camera's log and the kernel's share the console.
-            if !line.starts_with("camera: ") && !is_kernel_message(line) && line != command {
+            // The kernel shares the console.
+            if !is_kernel_message(line) && line != command {
                 printed.push_str(line);
                 printed.push('\n');
             }

@@ -2,8 +2,8 @@
 //! camera (`vivid`), an H.264 encoder (`heron-h264enc`, ours) and an ALSA card (`snd-aloop`) that
 //! only differ from real ones below the driver, watched by Chromium on this machine.
 //!
-//! heron-media's tests run on the drivers, and then the camera is watched: with the software encoder, or
-//! with the driver's, or with one after the other. The driver itself is checked where it is to be used.
+//! The encoder's driver is checked itself, heron-media's tests run on the drivers, and then the camera is watched:
+//! with the software encoder, and with the driver's.
 //!
 //! The guest is behind QEMU's user network and the control plane is told to relay, so the media
 //! takes the way it takes between two closed networks: through TURN.
@@ -19,7 +19,7 @@ mod root;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
@@ -29,15 +29,6 @@ use crate::{browser, build, netns, packages, step, workspace};
 use guest::Guest;
 
 const PROFILE: &str = "dev";
-/// What an emulated processor can encode, and a size and rate that `vivid` offers.
-const PICTURE: Picture = Picture {
-    source: "v4l2",
-    sound: "alsa",
-    width: 320,
-    height: 180,
-    fps: 10,
-    kbps: 300,
-};
 /// Where the kernel and the bare root system stay between runs.
 const CACHE: &str = "arm-lab/cache";
 /// Where the tests for the guest wait.
@@ -46,6 +37,8 @@ const DEVICE_TESTS: &str = "arm-lab/device-tests";
 const MODULES: &str = "arm-lab/modules";
 /// What the guest sees as `/mnt`.
 const SHARED: &str = "arm-lab/shared";
+/// What the cameras log, in there.
+const LOG: &str = "heron-camera.log";
 /// The guest's cameras' configurations, one for each encoder.
 const ENCODERS: &[Encoder] = &[Encoder::Software, Encoder::Hardware];
 /// A tone into the loopback's one side comes out of its other, where the camera listens. Again and again, as the card
@@ -58,16 +51,40 @@ const TONE: &str = "while :; do speaker-test -D hw:Loopback,0 -t sine -f 440 -r 
 pub enum Encoder {
     /// OpenH264.
     Software,
-    /// The driver's.
+    /// The driver's, and OpenH264 while that fails.
     Hardware,
 }
 
 impl Encoder {
-    /// As the camera's configuration has it.
+    /// The name of its camera's configuration.
     const fn name(self) -> &'static str {
         match self {
             Self::Software => "software",
             Self::Hardware => "hardware",
+        }
+    }
+
+    /// As that configuration has it.
+    const fn choice(self) -> &'static str {
+        match self {
+            Self::Software => "software",
+            Self::Hardware => "auto",
+        }
+    }
+
+    /// What an emulated processor can encode, in a size and at a rate that `vivid` offers.
+    const fn picture(self) -> Picture {
+        Picture {
+            source: "v4l2",
+            sound: "alsa",
+            width: 320,
+            height: 180,
+            fps: 10,
+            kbps: match self {
+                Self::Software => 300,
+                // More than a viewer is sent before its path has shown what it carries: the bitrate grows.
+                Self::Hardware => 2000,
+            },
         }
     }
 
@@ -98,10 +115,9 @@ pub fn run(encoders: &[Encoder]) -> Result<()> {
     let folder = workspace::target().join("arm-lab");
     let watched = watch(&cache, &folder, encoders);
     if watched.is_err() {
-        println!(
-            "  The guest's console ended with:\n{}",
-            step::tail(&folder.join("console.log"), 30)
-        );
+        for log in [folder.join("console.log"), folder.join("shared").join(LOG)] {
+            println!("  {} ends with:\n{}", log.display(), step::tail(&log, 30));
+        }
     }
     watched
 }
@@ -119,19 +135,21 @@ fn watch(cache: &Path, folder: &Path, encoders: &[Encoder]) -> Result<()> {
 
     let shared = workspace::target().join(SHARED);
     fs::create_dir_all(&shared)?;
-    println!("  Booting Linux {} for arm64, emulated", kernel.release);
+    fs::write(shared.join(LOG), "")?;
     let log = folder.join("console.log");
-    let mut guest = Guest::boot(&kernel.image, &initrd, &shared, &log)?;
+    let boot = format!("Linux {} for arm64, emulated, booting", kernel.release);
+    let mut guest = timed(&boot, || Guest::boot(&kernel.image, &initrd, &shared, &log))?;
     let driver = encoders.contains(&Encoder::Hardware);
     if driver {
-        encoder::check(&mut guest, &shared)?;
+        timed("the encoder's driver", || {
+            encoder::check(&mut guest, &shared)
+        })?;
     }
     let devices = guest.run("heron-camera devices", Duration::from_secs(60))?;
     println!(
         "  heron-camera devices, in the guest:\n{}",
         indented(&devices)
     );
-    // The encoder's driver and its tests have their own occasion: under emulation they take long, and miss beats.
     for name in cross::DEVICE_TESTS
         .iter()
         .filter(|name| driver || **name != "m2m")
@@ -149,30 +167,39 @@ fn watch(cache: &Path, folder: &Path, encoders: &[Encoder]) -> Result<()> {
     guest.run(TONE, Duration::from_secs(10))?;
     for encoder in encoders {
         let name = encoder.name();
-        println!("  Watching the camera with `encoder = \"{name}\"`");
+        println!("  Watching the camera, {name} encoder");
         guest.run(&start_camera(name), Duration::from_secs(30))?;
         let limit = Duration::from_secs(300);
-        browser::run(
-            &node,
-            encoder.script(),
-            &input(&control, &account, folder),
-            limit,
-            &mut |what, command| match what {
-                "guest" => guest.run(command, Duration::from_secs(60)),
-                _ => bail!("the ARM lab knows no `{what}`"),
-            },
-        )?
-        .conclude()?;
+        let outcome = timed(&format!("watching, {name} encoder"), || {
+            browser::run(
+                &node,
+                encoder.script(),
+                &input(&control, &account, folder),
+                limit,
+                &mut |what, command| match what {
+                    "guest" => guest.run(command, Duration::from_secs(60)),
+                    _ => bail!("the ARM lab knows no `{what}`"),
+                },
+            )
+        })?;
+        outcome.conclude()?;
     }
     Ok(())
 }
 
-/// Starts the camera in the guest, anew if one runs; its log goes to the console.
+/// Says how long something took that went well.
+fn timed<T>(what: &str, action: impl FnOnce() -> Result<T>) -> Result<T> {
+    let begin = Instant::now();
+    let done = action()?;
+    println!("  {what}: {:.0} s", begin.elapsed().as_secs_f64());
+    Ok(done)
+}
+
+/// Starts the camera in the guest, anew if one runs; its log goes to the shared folder.
 fn start_camera(encoder: &str) -> String {
     format!(
         "killall heron-camera 2>/dev/null; while pidof heron-camera >/dev/null; do sleep 0.2; done; \
-         heron-camera run --config /etc/heron/{encoder}.toml </dev/null 2>&1 \
-         | while read -r line; do echo \"camera: $line\"; done >/dev/console &"
+         heron-camera run --config /etc/heron/{encoder}.toml </dev/null >>/mnt/{LOG} 2>&1 &"
     )
 }
 
@@ -211,14 +238,15 @@ fn add_camera(payload: &Path, bundle: &Path) -> Result<()> {
         )?;
     }
     fs::copy(bundle, etc.join("bundle.toml"))?;
-    for encoder in ENCODERS.iter().map(|encoder| encoder.name()) {
+    for encoder in ENCODERS {
+        let choice = encoder.choice();
         let config = camera_config(
             "bundle.toml",
-            PICTURE,
-            &format!("device = \"/dev/video0\"\nencoder = \"{encoder}\"\n"),
+            encoder.picture(),
+            &format!("device = \"/dev/video0\"\nencoder = \"{choice}\"\n"),
             "device = \"hw:Loopback,1\"\nchannels = 2\n",
         );
-        fs::write(etc.join(format!("{encoder}.toml")), config)?;
+        fs::write(etc.join(format!("{}.toml", encoder.name())), config)?;
     }
     Ok(())
 }
