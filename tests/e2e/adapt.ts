@@ -33,6 +33,7 @@ interface Seen {
   lost: number;
   nacks: number;
   plis: number;
+  fec: number;
 }
 
 /** What a person saw in a span of time. */
@@ -43,7 +44,7 @@ async function seen(viewer: Viewer, from: number, to: number): Promise<Seen> {
   // The picture on the screen when the span begins and the one when it ends belong to it.
   const shown = (await viewer.shown()).filter((at) => at > from && at < to);
   const times = [from, ...shown, to];
-  const count = (name: 'freezes' | 'lost' | 'nacks' | 'plis') => last[name] - first[name];
+  const count = (name: 'freezes' | 'lost' | 'nacks' | 'plis' | 'fec') => last[name] - first[name];
   return {
     fps: ((last.frames - first.frames) * 1000) / (last.at - first.at),
     freezes: count('freezes'),
@@ -53,6 +54,7 @@ async function seen(viewer: Viewer, from: number, to: number): Promise<Seen> {
     lost: count('lost'),
     nacks: count('nacks'),
     plis: count('plis'),
+    fec: count('fec'),
   };
 }
 
@@ -209,7 +211,7 @@ await script(async (input, checks) => {
       lossRow('5 % loss, 40 ms jitter: freezes, total, longest gap', (of) => frozen(of.seen)),
       lossRow('5 % loss, 40 ms jitter: fps', (of) => number(of.seen.fps, 1)),
       lossRow('5 % loss, 40 ms jitter: kbit/s', ({ kbps }) => number(kbps)),
-      lossRow('5 % loss, 40 ms jitter: NACKs, PLIs', ({ seen }) => `${seen.nacks}, ${seen.plis}`),
+      lossRow('5 % loss, 40 ms jitter: NACKs, PLIs, FEC packets', ({ seen }) => `${seen.nacks}, ${seen.plis}, ${seen.fec}`),
       ['four fast beside a slow one: width before, after', `${fast(crowded.before, ({ width }) => width)}, ${fast(crowded.after, ({ width }) => width)}`, '', 'same'],
       ['four fast beside a slow one: fps before, after', `${number(fast(crowded.before, ({ fps }) => fps), 1)}, ${number(fast(crowded.after, ({ fps }) => fps), 1)}`, '', 'same'],
       ['the slow one: width, fps, longest gap', `${crowded.slow.width}, ${number(crowded.slow.fps, 1)}, ${ms(crowded.slow.longestMs)}`, '', ''],

@@ -20,8 +20,8 @@ export const FLAGS = [
 
 const START_MS = 30_000;
 
-export const launch = ({ chromium: executablePath }: Input): Promise<Browser> =>
-  chromium.launch({ executablePath, headless: true, args: FLAGS });
+export const launch = ({ chromium: executablePath }: Input, more: string[] = []): Promise<Browser> =>
+  chromium.launch({ executablePath, headless: true, args: [...FLAGS, ...more] });
 
 /** Opens the dashboard in a profile of its own. */
 export async function open(browser: Browser, input: Input, options: BrowserContextOptions = {}): Promise<Dashboard> {

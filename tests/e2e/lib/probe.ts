@@ -25,6 +25,8 @@ export interface Received {
   audioPackets: number;
   /** The two ends of the path: host, srflx, prflx or relay. */
   path: string;
+  /** What carries it: udp or tcp. */
+  protocol: string;
   at: number;
 }
 
@@ -102,6 +104,7 @@ export function installProbe(): void {
         audioSeconds: 0,
         audioPackets: 0,
         path: '',
+        protocol: '',
         at: performance.now(),
       };
       for (const peer of peers) {
@@ -121,8 +124,12 @@ export function installProbe(): void {
             sum.audioCodec = codec;
           } else if (stats['type'] === 'transport') {
             const pair = all.get(String(stats['selectedCandidatePairId']));
-            const kind = (id: string) => String(all.get(String(pair?.[id]))?.['candidateType'] ?? '?');
-            if (pair !== undefined) sum.path = `${kind('localCandidateId')} to ${kind('remoteCandidateId')}`;
+            const end = (id: string, what: string) => String(all.get(String(pair?.[id]))?.[what] ?? '?');
+            const kind = (id: string) => end(id, 'candidateType');
+            if (pair !== undefined) {
+              sum.path = `${kind('localCandidateId')} to ${kind('remoteCandidateId')}`;
+              sum.protocol = end('localCandidateId', 'protocol');
+            }
           }
         }
       }

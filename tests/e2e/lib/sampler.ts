@@ -14,6 +14,7 @@ export interface Sample {
   lost: number;
   nacks: number;
   plis: number;
+  fec: number;
 }
 
 export interface Sampler {
@@ -57,6 +58,7 @@ export function installSampler(): void {
         lost: number('packetsLost'),
         nacks: number('nackCount'),
         plis: number('pliCount'),
+        fec: number('fecPacketsReceived'),
       });
     }
   }

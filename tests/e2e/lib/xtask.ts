@@ -17,6 +17,13 @@ export interface Input {
   output: string;
   /** How often to start, where that is the point. */
   starts?: number;
+  /** Of the bench of starts: the most that the picture may take. */
+  kbps?: number;
+  /** Of the browser tests: the page of the camera's local view, and the token it wants. */
+  localView?: string;
+  token?: string;
+  /** Of the browser tests: the file of what the camera's loudspeaker plays, 16-bit samples at 48 kHz. */
+  loudspeaker?: string;
   /** Of a bench: what to measure, Heron first. */
   servers?: string[];
   /** Of a bench: how often, and for how long each time. */

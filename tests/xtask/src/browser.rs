@@ -4,18 +4,21 @@
 //! `@ask` is a request to xtask, answered by one line of JSON on its standard input; a line that
 //! starts with `@result` is what it found; all others are for the person watching.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use heron_net_lab::Namespace;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::node::Node;
 use crate::process::tied;
-use crate::{table, workspace};
+use crate::{build, table, workspace};
 
 /// What a script found.
 #[derive(Debug, Deserialize)]
@@ -63,6 +66,17 @@ struct Request {
 
 /// Answers a script's requests.
 pub type Answer<'a> = dyn FnMut(&str, &str) -> Result<String> + 'a;
+
+/// Writes a program into `folder` that starts Chromium on a host of the network lab.
+pub fn on(host: &Namespace, folder: &Path) -> Result<PathBuf> {
+    let file = folder.join(format!("chromium-on-{}", host.name()));
+    let prefix = host.prefix().join(" ");
+    let program = build::chromium();
+    let text = format!("#!/bin/sh\nexec {prefix} {} \"$@\"\n", program.display());
+    fs::write(&file, text)?;
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o755))?;
+    Ok(file)
+}
 
 /// Runs one script to its end, or to the time limit.
 pub fn run(

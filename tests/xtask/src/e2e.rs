@@ -3,6 +3,8 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
+use heron_net_lab::{End, Namespace, Veth};
+use serde_json::json;
 
 use crate::node::Node;
 use crate::stack::{SMALL_PATTERN, Stack};
@@ -18,7 +20,17 @@ const SCENARIOS: &[&str] = &[
     "five-viewers",
     "broker-restart",
     "untrusted",
+    "snapshot",
+    "local-view",
+    "talk",
+    TCP_ONLY,
 ];
+
+/// Its browser is on another host, and no UDP comes from there.
+const TCP_ONLY: &str = "tcp-only";
+/// The wire between the two: this end, and the browser's.
+const HERE: &str = "10.78.0.1";
+const THERE: &str = "10.78.0.2";
 
 /// Runs all scenarios, or those named.
 pub fn run(only: &[String]) -> Result<()> {
@@ -70,12 +82,36 @@ pub fn run(only: &[String]) -> Result<()> {
 
 fn scenario(node: &Node, name: &str) -> Result<()> {
     let folder = workspace::target().join("e2e").join(name);
-    let mut stack = Stack::start(
+    let (mut stack, mut input) = Stack::equipped(
         &build::built(PROFILE),
         &folder,
         netns::ADDRESS,
         SMALL_PATTERN,
     )?;
-    let input = stack.input(&folder);
+    let mut away = None;
+    if name == TCP_ONLY {
+        let host = away.insert(Namespace::new("viewer")?);
+        firewall(&Namespace::current("home"), host)?;
+        input["chromium"] = json!(browser::on(host, &folder)?);
+    }
     browser::run(node, name, &input, LIMIT, &mut |what, _| stack.answer(what))?.conclude()
+}
+
+/// A wire to a host from which no UDP comes through. It goes when that host does.
+fn firewall(home: &Namespace, away: &Namespace) -> Result<()> {
+    let end = |namespace, address: &str| (namespace, format!("{address}/30"));
+    let [(home, here), (away, there)] = [end(home, HERE), end(away, THERE)];
+    Veth::between(
+        End {
+            namespace: home,
+            address: &here,
+        },
+        End {
+            namespace: away,
+            address: &there,
+        },
+    )?;
+    away.route("default", HERE)?;
+    home.block("udp", away)?;
+    Ok(())
 }

@@ -17,6 +17,7 @@ mod browser;
 mod build;
 mod demo;
 mod e2e;
+mod equipment;
 mod http;
 mod netns;
 mod node;
@@ -79,7 +80,7 @@ enum Chore {
     /// Run the camera on an emulated ARM machine with real V4L2 and ALSA, and watch it.
     ArmLab {
         /// Which encoder the camera is to use while it is watched.
-        #[arg(long, value_delimiter = ',', default_value = "software")]
+        #[arg(long, value_delimiter = ',', default_value = "software,hardware")]
         encoder: Vec<arm_lab::Encoder>,
     },
 }

@@ -55,6 +55,7 @@ const BENCH: &[&str] = &[
     "python3-gst-1.0",
     "gir1.2-gst-plugins-base-1.0",
     "gir1.2-gst-plugins-bad-1.0",
+    "openssl",
     "iproute2",
     "util-linux",
 ];

@@ -29,10 +29,16 @@ impl Process {
         log: &Path,
         folder: &Path,
     ) -> Result<Self> {
+        let mut command = tied(program);
+        command.args(arguments);
+        Self::spawn(name, command, log, folder)
+    }
+
+    /// The same for a command of [`tied`].
+    pub fn spawn(name: &str, mut command: Command, log: &Path, folder: &Path) -> Result<Self> {
         let output = File::options().create(true).append(true).open(log)?;
         let errors = output.try_clone()?;
-        let child = tied(program)
-            .args(arguments)
+        let child = command
             .current_dir(folder)
             .stdin(Stdio::null())
             .stdout(output)

@@ -12,7 +12,8 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use crate::build::Binaries;
-use crate::process::Process;
+use crate::equipment::Equipment;
+use crate::process::{Process, tied};
 use crate::{http, step};
 
 /// Where the control plane answers on this machine.
@@ -184,15 +185,25 @@ pub struct Camera {
 
 impl Camera {
     /// Starts one beside its bundle and waits until it is connected.
-    pub fn start(program: &Path, bundle: &Path, picture: Picture) -> Result<Self> {
+    pub fn start(
+        program: &Path,
+        bundle: &Path,
+        picture: Picture,
+        equipment: Option<&Equipment>,
+    ) -> Result<Self> {
         let folder = bundle.parent().unwrap_or(Path::new("."));
-        fs::write(
-            folder.join("heron-camera.toml"),
-            camera_config("bundle.toml", picture, "", ""),
-        )?;
-        let arguments = ["run", "--config", "heron-camera.toml"];
+        let audio = equipment.map_or("", Equipment::audio);
+        let mut config = camera_config("bundle.toml", picture, "", audio);
+        let mut command = tied(program);
+        command.args(["run", "--config", "heron-camera.toml"]);
+        if let Some(equipment) = equipment {
+            config += &equipment.sections();
+            let (name, value) = equipment.environment();
+            command.env(name, value);
+        }
+        fs::write(folder.join("heron-camera.toml"), config)?;
         let log = folder.join("heron-camera.log");
-        let mut process = Process::start("heron-camera", program, arguments, &log, folder)?;
+        let mut process = Process::spawn("heron-camera", command, &log, folder)?;
         step::wait_for("heron-camera reaching the control plane", START, || {
             process.ensure_running()?;
             let there = Self::has_figure("heron_broker_connected 1").unwrap_or(false);
@@ -225,8 +236,8 @@ impl Camera {
     }
 }
 
-/// The configuration of a camera; `device` and `microphone` are empty or whole lines.
-pub fn camera_config(bundle: &str, picture: Picture, device: &str, microphone: &str) -> String {
+/// The configuration of a camera; `device` and `audio` are empty or whole lines.
+pub fn camera_config(bundle: &str, picture: Picture, device: &str, audio: &str) -> String {
     let Picture {
         source,
         sound,
@@ -247,7 +258,7 @@ bitrate_kbps = {kbps}
 
 [audio]
 source = "{sound}"
-{microphone}
+{audio}
 [metrics]
 listen = "{METRICS}"
 "#
@@ -266,9 +277,35 @@ impl Stack {
     /// Starts all of it afresh with its data and logs in `folder`.
     pub fn start(binaries: &Binaries, folder: &Path, host: &str, picture: Picture) -> Result<Self> {
         let control = Control::start(&binaries.control, folder, host, false)?;
+        Self::around(control, binaries, picture, None)
+    }
+
+    /// The same with everything a camera can have; also what a browser script needs to know of it.
+    pub fn equipped(
+        binaries: &Binaries,
+        folder: &Path,
+        host: &str,
+        picture: Picture,
+    ) -> Result<(Self, Value)> {
+        let control = Control::start(&binaries.control, folder, host, false)?;
+        let equipment = Equipment::new(folder, host)?;
+        let stack = Self::around(control, binaries, picture, Some(&equipment))?;
+        let mut input = stack.input(folder);
+        if let (Value::Object(input), Value::Object(more)) = (&mut input, equipment.input()) {
+            input.extend(more);
+        }
+        Ok((stack, input))
+    }
+
+    fn around(
+        control: Control,
+        binaries: &Binaries,
+        picture: Picture,
+        equipment: Option<&Equipment>,
+    ) -> Result<Self> {
         let account = control.add_user("demo")?;
         let bundle = control.add_camera("Front door")?;
-        let camera = Camera::start(&binaries.camera, &bundle, picture)?;
+        let camera = Camera::start(&binaries.camera, &bundle, picture, equipment)?;
         Ok(Self {
             camera,
             control,

@@ -1,8 +1,5 @@
 //! `cargo xtask bench adapt`: Chromium behind a link that turns slow, and one that loses packets.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -13,7 +10,7 @@ use heron_net_lab::{Direction, End, Forwarder, Impairment, Namespace, Queue};
 use serde::Deserialize;
 use serde_json::{json, to_string};
 
-use super::server::{self, Servers};
+use super::server::{self, Content, Servers};
 use crate::node::Node;
 use crate::{browser, build, netns};
 
@@ -34,10 +31,10 @@ pub fn run(names: &[String]) -> Result<()> {
     let node = Node::ensure()?;
     let folder = server::folder()?;
     let lab = Lab::new()?;
-    let mut servers = Servers::new(folder.join("adapt"));
+    let mut servers = Servers::new(folder.join("adapt"), Content::Noise);
     let input = json!({
         "chromium": build::chromium(),
-        "chromiumBehindLink": lab.chromium(&folder)?,
+        "chromiumBehindLink": browser::on(&lab.viewer, &folder)?,
         "output": folder,
         "servers": names,
     });
@@ -120,17 +117,6 @@ impl Lab {
 
     fn trace(&self) -> std::sync::MutexGuard<'_, Vec<Moment>> {
         self.trace.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A program that starts Chromium on its host.
-    fn chromium(&self, folder: &Path) -> Result<PathBuf> {
-        let file = folder.join("chromium-behind-link");
-        let prefix = self.viewer.prefix().join(" ");
-        let program = build::chromium();
-        let text = format!("#!/bin/sh\nexec {prefix} {} \"$@\"\n", program.display());
-        fs::write(&file, text)?;
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o755))?;
-        Ok(file)
     }
 }
 

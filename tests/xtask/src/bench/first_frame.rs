@@ -26,6 +26,7 @@ pub fn run(starts: u32, profile: &str) -> Result<()> {
     )?;
     let mut input = stack.input(&folder);
     input["starts"] = starts.into();
+    input["kbps"] = HD_PATTERN.kbps.into();
     let limit = Duration::from_secs(60 + 10 * u64::from(starts));
     let outcome = browser::run(&node, "first-frame", &input, limit, &mut |what, _| {
         stack.answer(what)

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use serde_json::json;
 
-use super::server::{self, Servers};
+use super::server::{self, Content, Servers};
 use crate::node::Node;
 use crate::{browser, build, netns};
 
@@ -17,7 +17,7 @@ pub fn run(runs: u32, seconds: u32, names: &[String]) -> Result<()> {
     netns::enter()?;
     let node = Node::ensure()?;
     let folder = server::folder()?;
-    let mut servers = Servers::new(folder.join("latency"));
+    let mut servers = Servers::new(folder.join("latency"), Content::Bars);
     let input = json!({
         "chromium": build::chromium(),
         "output": folder,

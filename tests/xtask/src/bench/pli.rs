@@ -7,7 +7,7 @@ use heron_bench::statistics::Summary;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::server::{self, Servers};
+use super::server::{self, Content, Servers};
 use crate::{netns, step, table};
 
 /// Pictures that may arrive after the PLI, the IDR with them.
@@ -34,7 +34,7 @@ pub fn run(count: u32, names: &[String]) -> Result<()> {
     }
     netns::enter()?;
     let folder = server::folder()?;
-    let mut servers = Servers::new(folder.join("pli"));
+    let mut servers = Servers::new(folder.join("pli"), Content::Bars);
     let (mut rows, mut figures, mut spread) = (Vec::new(), json!({}), json!({}));
     let mut own = None;
     for name in names {

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::build;
 use crate::node::Node;
 use crate::process::Process;
-use crate::stack::{Control, HD_PATTERN, Picture, camera_config};
+use crate::stack::{Control, HD_PATTERN, Picture};
 use crate::{http, netns, packages, step, workspace};
 
 /// Heron's name among the servers.
@@ -45,16 +45,13 @@ pub fn prepare(browser: bool) -> Result<()> {
         node.install(&workspace::e2e())?;
     }
     build::dashboard(&node)?;
-    let package = |profile: &str, names: &[&str]| {
-        let names = names.iter().flat_map(|name| ["--package", name]);
-        step::run(
-            build::cargo()
-                .args(["build", "--profile", profile])
-                .args(names),
-        )
+    let package = |profile: &str, name: &str| {
+        step::run(build::cargo().args(["build", "--profile", profile, "--package", name]))
     };
-    package(CONTROL_PROFILE, &["heron-control"])?;
-    package(PROFILE, &["heron-camera", "heron-bench"])
+    package(CONTROL_PROFILE, "heron-control")?;
+    // Apart: together, the camera would be built with what the bench wants of the crates that both have.
+    package(PROFILE, "heron-camera")?;
+    package(PROFILE, "heron-bench")
 }
 
 /// Where [`prepare`] put the light client and the peers.
@@ -62,9 +59,19 @@ pub fn program() -> PathBuf {
     build::built(PROFILE).camera.with_file_name("heron-bench")
 }
 
+/// What the picture is like: the same for all servers.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Content {
+    /// Easy to encode.
+    Bars,
+    /// Partly noise: the encoder needs every bit that it is given.
+    Noise,
+}
+
 /// Starts servers by name, each after ending the one before.
 pub struct Servers {
     folder: PathBuf,
+    content: Content,
     running: Option<Running>,
 }
 
@@ -76,9 +83,10 @@ enum Running {
 
 impl Servers {
     /// With their data and logs below `folder`.
-    pub fn new(folder: PathBuf) -> Self {
+    pub fn new(folder: PathBuf, content: Content) -> Self {
         Self {
             folder,
+            content,
             running: None,
         }
     }
@@ -98,15 +106,15 @@ impl Servers {
         let mut joined = json!({ "whep": format!("http://{address}/whep") });
         self.running = Some(if name == HERON {
             joined["token"] = TOKEN.into();
-            heron(&folder, &address, picture)?
+            heron(&folder, &address, picture, self.content)?
         } else {
-            peer(&folder, &address, name, picture)?
+            peer(&folder, &address, name, picture, self.content)?
         });
         Ok(joined)
     }
 }
 
-fn heron(folder: &Path, address: &str, picture: Picture) -> Result<Running> {
+fn heron(folder: &Path, address: &str, picture: Picture, content: Content) -> Result<Running> {
     let control = Control::start(
         &build::built(CONTROL_PROFILE).control,
         folder,
@@ -114,8 +122,26 @@ fn heron(folder: &Path, address: &str, picture: Picture) -> Result<Running> {
         false,
     )?;
     control.add_camera("Front door")?;
-    let local_view = format!("\n[local_view]\nlisten = \"{address}\"\ntoken = \"{TOKEN}\"\n");
-    let config = camera_config("bundle.toml", picture, "", "") + &local_view;
+    let Picture {
+        width,
+        height,
+        fps,
+        kbps,
+        ..
+    } = picture;
+    // The pictures that the peers get, in the same way: over a pipe.
+    let noise = if content == Content::Noise {
+        ", \"--noise\""
+    } else {
+        ""
+    };
+    let config = format!(
+        "bundle = \"bundle.toml\"\n\n[video]\nsource = \"exec\"\nstream = \"y4m\"\ncommand = [\"{}\", \"pattern\", \
+         \"--y4m\", \"--width\", \"{width}\", \"--height\", \"{height}\", \"--fps\", \"{fps}\"{noise}]\nwidth = {width}\n\
+         height = {height}\nfps = {fps}\nbitrate_kbps = {kbps}\n\n[audio]\nsource = \"none\"\n\n\
+         [local_view]\nlisten = \"{address}\"\ntoken = \"{TOKEN}\"\n",
+        program().display()
+    );
     fs::write(folder.join("heron-camera.toml"), config)?;
     let mut camera = Process::start(
         "heron-camera",
@@ -134,7 +160,13 @@ fn heron(folder: &Path, address: &str, picture: Picture) -> Result<Running> {
     })
 }
 
-fn peer(folder: &Path, address: &str, name: &str, picture: Picture) -> Result<Running> {
+fn peer(
+    folder: &Path,
+    address: &str,
+    name: &str,
+    picture: Picture,
+    content: Content,
+) -> Result<Running> {
     let Picture {
         width,
         height,
@@ -152,6 +184,7 @@ fn peer(folder: &Path, address: &str, name: &str, picture: Picture) -> Result<Ru
     );
     let arguments = line.split(' ').map(Into::into);
     let arguments = arguments.chain([folder.as_os_str().to_owned()]);
+    let arguments = arguments.chain((content == Content::Noise).then(|| "--noise".into()));
     let mut server = Process::start(name, &program(), arguments, &log, folder)?;
     step::wait_for(&format!("{name} taking offers"), START, || {
         server.ensure_running()?;
