@@ -112,8 +112,12 @@ class Server:
         answer = webrtc.get_property("local-description").sdp.as_text()
         # webrtcbin takes its hash over key and certificate where it did not make them itself.
         answer = re.sub(r"a=fingerprint:\S+ [0-9A-F:]+", f"a=fingerprint:sha-256 {self.fingerprint}", answer)
-        # It names no source before it has sent.
-        return name, f"{answer}a=ssrc:{SSRC} cname:webrtcbin\r\n"
+        # Once it has sent, it gives stream and retransmissions a track each, of which a browser takes only one.
+        answer = re.sub(r"a=ssrc:\d+ (?!cname:).*\r\n", "", answer)
+        # And before it has sent, it names no source.
+        if f"a=ssrc:{SSRC} " not in answer:
+            answer += f"a=ssrc:{SSRC} cname:webrtcbin\r\n"
+        return name, answer
 
     def certify(self, _webrtc, _bin, element):
         factory = element.get_factory()

@@ -87,6 +87,9 @@ enum Chore {
         /// What the encoder aims at.
         #[arg(long, default_value_t = 2500)]
         kbps: u32,
+        /// With noise in the picture, so that the encoder needs its bitrate.
+        #[arg(long)]
+        noise: bool,
         /// For configuration and logs.
         #[arg(long)]
         folder: PathBuf,
@@ -108,6 +111,12 @@ enum Chore {
     Pattern {
         #[command(flatten)]
         size: Size,
+        /// With noise in the picture, so that the encoder needs its bitrate.
+        #[arg(long)]
+        noise: bool,
+        /// As YUV4MPEG2.
+        #[arg(long)]
+        y4m: bool,
     },
 }
 
@@ -209,6 +218,7 @@ fn main() -> Result<()> {
             clip,
             size,
             kbps,
+            noise,
             folder,
         } => {
             let Size { width, height, fps } = size;
@@ -220,6 +230,7 @@ fn main() -> Result<()> {
                         height,
                         fps,
                         kbps,
+                        noise,
                     },
                     |file| Picture::Clip { file, fps },
                 ),
@@ -234,7 +245,17 @@ fn main() -> Result<()> {
             feed::run(&file, fps, &rtp.map_or(Sink::Output, Sink::Rtp))
         }
         #[cfg(feature = "clock")]
-        Chore::Pattern { size } => heron_bench::pattern::run(size.width, size.height, size.fps),
+        Chore::Pattern {
+            size: Size { width, height, fps },
+            noise,
+            y4m,
+        } => heron_bench::pattern::run(heron_bench::pattern::Pattern {
+            width,
+            height,
+            fps,
+            noise,
+            y4m,
+        }),
     }
 }
 

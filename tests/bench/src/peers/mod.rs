@@ -35,6 +35,8 @@ pub enum Picture {
         fps: u32,
         /// What the encoder aims at.
         kbps: u32,
+        /// With noise, so that the encoder needs its bitrate.
+        noise: bool,
     },
 }
 
@@ -59,6 +61,7 @@ impl Picture {
                 height,
                 fps,
                 kbps,
+                ..
             } => Some([format!("{width}x{height}@{fps}"), kbps.to_string()]),
         }
     }
@@ -71,10 +74,15 @@ impl Picture {
                 .args(["feed", "--rtp", RTP, "--fps", &fps.to_string(), "--file"])
                 .arg(file),
             Self::Clock {
-                width, height, fps, ..
+                width,
+                height,
+                fps,
+                noise,
+                ..
             } => command
                 .args(["pattern", "--width", &width.to_string()])
                 .args(["--height", &height.to_string(), "--fps", &fps.to_string()])
+                .args(noise.then_some("--noise"))
                 .stdout(Stdio::piped()),
         };
         command
