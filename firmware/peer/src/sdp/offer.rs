@@ -96,6 +96,8 @@ pub struct Offer {
 }
 
 const OPUS: &str = "opus/48000/2";
+/// RFC 7587 section 7 wants the channels named; GStreamer's WHEP client leaves them out, and means the same.
+const OPUS_OF_GSTREAMER: &str = "opus/48000";
 
 impl Offer {
     /// Reads an offer for a picture of `codec`; sections that are not allowed are answered as inactive.
@@ -125,7 +127,9 @@ impl Offer {
                 Some(mids) => !section.get("mid").is_some_and(|mid| mids.contains(&mid)),
                 None => i > 0,
             };
-            answered.push(if alone || section.port == "0" {
+            // Port 0 declines a section, unless its port is the bundle's (RFC 8843 section 6).
+            let declined = section.port == "0" && section.get("bundle-only").is_none();
+            answered.push(if alone || declined {
                 rejected(section)
             } else {
                 reader.section(section)?
@@ -305,9 +309,9 @@ fn audio(section: &RawSection<'_>, rights: Rights) -> Result<Section, OfferError
         section.direction(),
         Direction::SendRecv | Direction::RecvOnly
     );
-    let opus = section
-        .payload_types()
-        .find(|payload_type| section.is(*payload_type, OPUS));
+    let opus = section.payload_types().find(|payload_type| {
+        section.is(*payload_type, OPUS) || section.is(*payload_type, OPUS_OF_GSTREAMER)
+    });
     let direction = match (listens && rights.audio, talks && rights.talk) {
         (false, false) => return Ok(inactive(section, "audio", opus, OPUS)),
         // A microphone that is offered without the right to talk stays unheard: sound goes one way.

@@ -11,6 +11,7 @@ use crate::ice::{Credentials, LocalCandidate};
 
 const CHROMIUM: &str = include_str!("../../tests/sdp/chromium.sdp");
 const CHROMIUM_TALK: &str = include_str!("../../tests/sdp/chromium-talk.sdp");
+const GSTREAMER: &str = include_str!("../../tests/sdp/gstreamer.sdp");
 const FIREFOX: &str = include_str!("../../tests/sdp/firefox.sdp");
 
 const ALL: Rights = Rights {
@@ -165,6 +166,27 @@ fn other_profiles_serve_where_constrained_baseline_is_missing() {
     assert_eq!(
         payload_type(&none),
         Err(OfferError::NoCodec(VideoCodec::H264))
+    );
+}
+
+/// Its Opus has no channels, and its picture no port but the sound's.
+#[test]
+fn gstreamer_s_whep_client_gets_picture_and_sound() {
+    let offer = Offer::read(GSTREAMER, ALL, VideoCodec::H264).unwrap();
+    for kind in ["audio", "video"] {
+        assert!(offer.media(kind).is_some_and(MediaSection::sends), "{kind}");
+    }
+    let declined = GSTREAMER.replace("a=bundle-only", "a=x");
+    let offer = Offer::read(&declined, ALL, VideoCodec::H264).unwrap();
+    assert!(offer.media("video").is_none());
+    assert_eq!(
+        Offer::read(
+            &GSTREAMER.replace("OPUS/48000", "OPUS/16000"),
+            ALL,
+            VideoCodec::H264
+        )
+        .map(|_| ()),
+        Err(OfferError::NoOpus)
     );
 }
 
