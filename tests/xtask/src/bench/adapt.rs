@@ -10,7 +10,8 @@ use heron_net_lab::{Direction, End, Forwarder, Impairment, Namespace, Queue};
 use serde::Deserialize;
 use serde_json::{json, to_string};
 
-use super::server::{self, Content, Servers};
+use super::server::{self, Servers};
+use super::subject::{self, Content};
 use crate::node::Node;
 use crate::{browser, build, netns};
 
@@ -25,7 +26,7 @@ const QUEUE: Duration = Duration::from_millis(300);
 /// Measures, prints the table, and fails when the first server misses a figure.
 pub fn run(names: &[String]) -> Result<()> {
     if !netns::inside() {
-        server::prepare(true)?;
+        subject::prepare(true)?;
     }
     netns::enter()?;
     let node = Node::ensure()?;

@@ -12,11 +12,10 @@ use heron_bench::statistics::Summary;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::subject::{self, Shown, Subject};
+use super::subject::{self, HERON, Shown, Subject};
 use super::usage;
 use crate::{netns, table, workspace};
 
-const HERON: &str = "heron";
 const PEERS: [&str; 2] = ["janus", "webrtcbin"];
 /// How many watch at once.
 const VIEWERS: [usize; 3] = [1, 10, 50];
@@ -64,7 +63,7 @@ struct Measured {
 /// Measures, prints the table, and fails when Heron costs more than half of the better peer.
 pub fn run(runs: u32, seconds: u32, only: &[String]) -> Result<()> {
     if !netns::inside() {
-        subject::prepare()?;
+        subject::prepare(false)?;
     }
     netns::enter()?;
     let folder = workspace::target().join("bench");
@@ -85,10 +84,7 @@ pub fn run(runs: u32, seconds: u32, only: &[String]) -> Result<()> {
 }
 
 fn measure(name: &'static str, folder: &Path, seconds: u32, all: &mut Vec<Measured>) -> Result<()> {
-    let mut server = match name {
-        HERON => Subject::heron(folder, Shown::Clip)?,
-        peer => Subject::peer(peer, folder)?,
-    };
+    let mut server = Subject::start(name, folder, Shown::Clip)?;
     for viewers in VIEWERS {
         let options = [
             "--viewers",

@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use serde_json::{Map, Value, json};
 
-use super::subject::{self, PROFILE, Shown, Subject};
+use super::subject::{self, PROFILE, Subject};
 use super::usage;
 use crate::arm_lab::cross;
 use crate::{build, netns, packages, table, workspace};
@@ -27,7 +27,7 @@ const WATCHED: &str = "8";
 /// Measures, prints the table, and fails when a limit is passed.
 pub fn run(arm: bool) -> Result<()> {
     if !netns::inside() {
-        subject::prepare()?;
+        subject::prepare(false)?;
         if arm {
             packages::ensure_arm_lab()?;
             cross::build()?;
@@ -51,7 +51,7 @@ pub fn run(arm: bool) -> Result<()> {
         note("program_aarch64_mb", size, "MB", Some(WANTED_MB));
         largest = largest.max(size);
     }
-    let camera = Subject::heron(&folder.join("footprint"), Shown::Pattern)?;
+    let camera = Subject::heron(&folder.join("footprint"))?;
     note("start_ms", camera.start.as_secs_f64() * 1e3, "ms", None);
     let mut with_one = 0.0;
     for viewers in VIEWERS {

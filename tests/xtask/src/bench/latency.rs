@@ -5,14 +5,15 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use serde_json::json;
 
-use super::server::{self, Content, Servers};
+use super::server::{self, Servers};
+use super::subject::{self, Content};
 use crate::node::Node;
 use crate::{browser, build, netns};
 
 /// Measures, prints the table, and fails when the first server is later than the better of the others.
 pub fn run(runs: u32, seconds: u32, names: &[String]) -> Result<()> {
     if !netns::inside() {
-        server::prepare(true)?;
+        subject::prepare(true)?;
     }
     netns::enter()?;
     let node = Node::ensure()?;

@@ -7,7 +7,8 @@ use heron_bench::statistics::Summary;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::server::{self, Content, Servers};
+use super::server::{self, Servers};
+use super::subject::{self, Content};
 use crate::{netns, step, table};
 
 /// Pictures that may arrive after the PLI, the IDR with them.
@@ -30,7 +31,7 @@ struct Figures {
 /// Measures, prints the table, and fails when the first server ever takes more than two frames.
 pub fn run(count: u32, names: &[String]) -> Result<()> {
     if !netns::inside() {
-        server::prepare(false)?;
+        subject::prepare(false)?;
     }
     netns::enter()?;
     let folder = server::folder()?;
@@ -74,7 +75,7 @@ pub fn run(count: u32, names: &[String]) -> Result<()> {
 
 /// Has the light client send its PLIs.
 fn ask(joined: &Value, count: u32) -> Result<Figures> {
-    let mut command = Command::new(server::program());
+    let mut command = Command::new(subject::program());
     command.args(["pli", "--count", &count.to_string()]);
     for (option, key) in [("--whep", "whep"), ("--token", "token")] {
         if let Some(value) = joined[key].as_str() {

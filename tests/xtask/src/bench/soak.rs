@@ -7,7 +7,7 @@ use heron_bench::statistics::{slope, thirds};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::subject::{self, Shown, Subject};
+use super::subject::{self, Subject};
 use super::usage;
 use crate::{netns, table, workspace};
 
@@ -102,11 +102,11 @@ const WATCHED: [Watched; 5] = [
 /// Runs for so many minutes, prints the table, and fails when something grew or a viewer had no picture.
 pub fn run(minutes: f64, seed: u64) -> Result<()> {
     if !netns::inside() {
-        subject::prepare()?;
+        subject::prepare(false)?;
     }
     netns::enter()?;
     let folder = workspace::target().join("bench");
-    let mut camera = Subject::heron(&folder.join("soak"), Shown::Pattern)?;
+    let mut camera = Subject::heron(&folder.join("soak"))?;
     let seconds = minutes * 60.0;
     let interval = (seconds / SAMPLES).max(1.0);
     let options: Vec<String> = [

@@ -1,5 +1,6 @@
-//! A server whose processor time and memory are read, fed with one and the same H.264 stream.
+//! A server that is measured: Heron or a peer, joined by WHEP, with the same stream or pictures as the others.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader, Lines};
 use std::path::{Path, PathBuf};
@@ -10,38 +11,50 @@ use anyhow::{Context, Result, bail};
 
 use crate::node::Node;
 use crate::process::{Process, tied};
-use crate::stack::{Control, HD_PATTERN, camera_config};
+use crate::stack::{Control, HD_PATTERN, Picture, camera_config};
 use crate::{build, http, netns, packages, step, workspace};
 
 /// The profile of what is measured.
 pub const PROFILE: &str = "release";
+/// Heron's name among the servers.
+pub const HERON: &str = "heron";
 /// The control plane only has to be there.
 const CONTROL_PROFILE: &str = "dev";
 /// Where every server takes offers.
-const PORT: u16 = 8889;
+pub const PORT: u16 = 8889;
 /// The local view refuses shorter ones.
 const TOKEN: &str = "0123456789abcdef";
 /// How long a server may take until it takes offers.
 const START: Duration = Duration::from_secs(60);
 
-/// Installs and builds what is measured and what measures.
-pub fn prepare() -> Result<()> {
+/// Installs and builds what is measured and what measures; `browser`: Chromium and the scripts too.
+pub fn prepare(browser: bool) -> Result<()> {
     packages::ensure_build()?;
     packages::ensure_bench()?;
-    build::dashboard(&Node::ensure()?)?;
+    let node = Node::ensure()?;
+    if browser {
+        packages::ensure_browser()?;
+        node.install(&workspace::e2e())?;
+    }
+    build::dashboard(&node)?;
     let package = |profile: &str, name: &str| {
         step::run(build::cargo().args(["build", "--profile", profile, "--package", name]))
     };
     package(CONTROL_PROFILE, "heron-control")?;
+    // Apart: together, the camera would be built with what the bench wants of the crates that both have.
     package(PROFILE, "heron-camera")?;
-    package(PROFILE, "heron-bench")?;
-    clip().map(|_| ())
+    package(PROFILE, "heron-bench")
 }
 
 /// The light viewer and the peers.
-fn program() -> PathBuf {
+pub fn program() -> PathBuf {
     build::built(PROFILE).camera.with_file_name("heron-bench")
 }
+
+const CLIP: Picture = Picture {
+    kbps: 2000,
+    ..HD_PATTERN
+};
 
 /// Ten seconds of 720p30 H.264 at 2 Mbit/s, constrained baseline, a key frame every 2 s: made once.
 /// The encoder stays below the bitrate that it is told.
@@ -68,13 +81,28 @@ fn clip() -> Result<PathBuf> {
     Ok(file)
 }
 
-/// What the camera shows.
-#[derive(Clone, Copy, PartialEq)]
+/// What a server sends its viewers.
+#[derive(Clone, Copy)]
 pub enum Shown {
-    /// The clip that all servers get, passed through.
+    /// A clip of H.264, passed through.
     Clip,
-    /// The pattern, drawn and encoded by the camera itself, with sound.
-    Pattern,
+    /// Pictures with a clock, which come raw over a pipe and are encoded.
+    Pictures(Picture, Content),
+}
+
+/// What the pictures are like.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Content {
+    /// Easy to encode.
+    Bars,
+    /// Partly noise: the encoder needs every bit that it is given.
+    Noise,
+}
+
+impl Shown {
+    fn noise(self) -> Option<&'static str> {
+        matches!(self, Self::Pictures(_, Content::Noise)).then_some("--noise")
+    }
 }
 
 /// A running server.
@@ -90,34 +118,51 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// Heron, with its data and log below `folder`.
-    pub fn heron(folder: &Path, shown: Shown) -> Result<Self> {
-        let folder = folder.join("heron");
+    /// A server by name, with its data and log below `folder`.
+    pub fn start(name: &str, folder: &Path, shown: Shown) -> Result<Self> {
+        let folder = folder.join(name);
+        match (name, shown) {
+            (HERON, Shown::Clip) => {
+                let file = clip()?.display().to_string();
+                Self::camera(&folder, &exec("h264", &["feed", "--file", &file], CLIP))
+            }
+            (HERON, Shown::Pictures(picture, _)) => {
+                let [width, height, fps] =
+                    [picture.width, picture.height, picture.fps].map(|number| number.to_string());
+                let size = ["--width", &width, "--height", &height, "--fps", &fps];
+                let words: Vec<&str> = ["pattern", "--y4m"]
+                    .into_iter()
+                    .chain(size)
+                    .chain(shown.noise())
+                    .collect();
+                Self::camera(&folder, &exec("y4m", &words, picture))
+            }
+            (peer, shown) => Self::peer(peer, &folder, shown),
+        }
+    }
+
+    /// Heron as it is: the pattern, drawn and encoded by the camera itself, with sound.
+    pub fn heron(folder: &Path) -> Result<Self> {
+        let config = camera_config("bundle.toml", HD_PATTERN, "", "");
+        Self::camera(&folder.join(HERON), &config)
+    }
+
+    fn camera(folder: &Path, config: &str) -> Result<Self> {
         let control = build::built(CONTROL_PROFILE).control;
-        let control = Control::start(&control, &folder, netns::ADDRESS, false)?;
+        let control = Control::start(&control, folder, netns::ADDRESS, false)?;
         control.add_camera("Front door")?;
-        let config = match shown {
-            Shown::Clip => format!(
-                "bundle = \"bundle.toml\"\n\n[video]\nsource = \"exec\"\nstream = \"h264\"\n\
-                 command = [\"{}\", \"feed\", \"--file\", \"{}\"]\nwidth = 1280\nheight = 720\n\
-                 fps = 30\nbitrate_kbps = 2000\n\n[audio]\nsource = \"none\"\n",
-                program().display(),
-                clip()?.display()
-            ),
-            Shown::Pattern => camera_config("bundle.toml", HD_PATTERN, "", ""),
-        };
         let address = format!("{}:{PORT}", netns::ADDRESS);
         let local = format!(
             "\n[session]\nmax_viewers = 64\n\n[local_view]\nlisten = \"{address}\"\ntoken = \"{TOKEN}\"\n"
         );
-        fs::write(folder.join("heron-camera.toml"), config + &local)?;
+        fs::write(folder.join("heron-camera.toml"), config.to_owned() + &local)?;
         let begin = Instant::now();
         let mut server = Process::start(
             "heron-camera",
             &build::built(PROFILE).camera,
             ["run", "--config", "heron-camera.toml"],
             &folder.join("heron-camera.log"),
-            &folder,
+            folder,
         )?;
         step::wait_for("heron-camera's local view", START, || {
             server.ensure_running()?;
@@ -132,30 +177,27 @@ impl Subject {
         })
     }
 
-    /// A peer with the clip.
-    pub fn peer(name: &str, folder: &Path) -> Result<Self> {
-        let folder = folder.join(name);
+    fn peer(name: &str, folder: &Path, shown: Shown) -> Result<Self> {
         if folder.exists() {
-            fs::remove_dir_all(&folder)?;
+            fs::remove_dir_all(folder)?;
         }
-        fs::create_dir_all(&folder)?;
+        fs::create_dir_all(folder)?;
         let log = folder.join("server.log");
         let listen = format!("{}:{PORT}", netns::ADDRESS);
-        let clip = clip()?;
-        let words = ["serve", name, "--listen", &listen, "--clip"].map(Into::into);
-        let paths = [
-            clip.into_os_string(),
-            "--folder".into(),
-            folder.clone().into(),
-        ];
+        let picture = match shown {
+            Shown::Clip => format!("--clip {}", clip()?.display()),
+            Shown::Pictures(picture, _) => format!(
+                "--width {} --height {} --fps {} --kbps {}",
+                picture.width, picture.height, picture.fps, picture.kbps
+            ),
+        };
+        let mut arguments: Vec<OsString> = ["serve", name, "--listen", &listen, "--folder"]
+            .map(Into::into)
+            .to_vec();
+        arguments.push(folder.into());
+        arguments.extend(picture.split(' ').chain(shown.noise()).map(Into::into));
         let begin = Instant::now();
-        let mut server = Process::start(
-            name,
-            &program(),
-            words.into_iter().chain(paths),
-            &log,
-            &folder,
-        )?;
+        let mut server = Process::start(name, &program(), arguments, &log, folder)?;
         let id = step::wait_for(&format!("{name} taking offers"), START, || {
             server.ensure_running()?;
             let said = fs::read_to_string(&log)?;
@@ -200,6 +242,25 @@ impl Subject {
             lines: BufReader::new(output).lines(),
         })
     }
+}
+
+/// A camera's config whose picture is what the bench's own program writes.
+fn exec(stream: &str, words: &[&str], picture: Picture) -> String {
+    let Picture {
+        width,
+        height,
+        fps,
+        kbps,
+        ..
+    } = picture;
+    let command: Vec<String> = words.iter().map(|word| format!("{word:?}")).collect();
+    format!(
+        "bundle = \"bundle.toml\"\n\n[video]\nsource = \"exec\"\nstream = \"{stream}\"\n\
+         command = [{:?}, {}]\nwidth = {width}\nheight = {height}\nfps = {fps}\n\
+         bitrate_kbps = {kbps}\n\n[audio]\nsource = \"none\"\n",
+        program().display().to_string(),
+        command.join(", ")
+    )
 }
 
 /// Light viewers that report in lines.

@@ -9,7 +9,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
-use super::subject::{self, Shown, Subject};
+use super::subject::{self, Subject};
 use crate::{build, netns, packages, step, workspace};
 
 /// How long it plays, in seconds.
@@ -27,7 +27,7 @@ struct Played {
 /// Plays, and fails when too little was decoded.
 pub fn run() -> Result<()> {
     if !netns::inside() {
-        subject::prepare()?;
+        subject::prepare(false)?;
         packages::ensure_whep_player()?;
         let folder = workspace::root().join("tests/whep-player");
         let mut cargo = build::cargo();
@@ -36,7 +36,7 @@ pub fn run() -> Result<()> {
     }
     netns::enter()?;
     let folder = workspace::target().join("bench/whep-player");
-    let camera = Subject::heron(&folder, Shown::Pattern)?;
+    let camera = Subject::heron(&folder)?;
     let (url, token) = camera.whep();
     let mut player = Command::new(target().join("debug/whep-player"));
     player.args([&url, token.unwrap_or_default(), &SECONDS.to_string()]);
