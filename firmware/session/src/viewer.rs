@@ -372,6 +372,9 @@ impl Viewer {
                     })
                     .collect();
                 self.estimator.feedback(&arrivals, now);
+                if let Some(rtt) = self.estimator.round_trip() {
+                    self.peer.set_round_trip(rtt);
+                }
                 self.estimated(now);
             }
             PeerEvent::Remb(bps) => {

@@ -72,6 +72,8 @@ pub struct Estimator {
     reports: Reports,
     probing: Probing,
     rtt: Rtt,
+    /// That of the newest packet that arrived.
+    round_trip: Option<Duration>,
     /// How long the last packet took, in a clock of unknown offset, milliseconds.
     last_way: Option<f64>,
     /// When the newest packet that arrived had left.
@@ -122,6 +124,7 @@ impl Estimator {
             reports: Reports::new(start, now),
             probing: Probing::new(start, now),
             rtt: Rtt::default(),
+            round_trip: None,
             last_way: None,
             newest: None,
             heard: false,
@@ -184,6 +187,12 @@ impl Estimator {
     /// A round trip time, from sender reports or STUN.
     pub fn rtt(&mut self, rtt: Duration) {
         self.rtt.told(rtt);
+    }
+
+    /// How long the newest packet that arrived and the word of it took, queues on the way with them. Known some ten
+    /// times a second, where reports come once.
+    pub fn round_trip(&self) -> Option<Duration> {
+        self.round_trip
     }
 
     /// What could be sent usefully, bits/s: probes go no higher than a margin above it.
@@ -267,7 +276,9 @@ impl Estimator {
             self.probing.again(before, now);
         }
         if let Some(newest) = self.newest {
-            self.rtt.seen(now.saturating_duration_since(newest));
+            let rtt = now.saturating_duration_since(newest);
+            self.rtt.seen(rtt);
+            self.round_trip = Some(rtt);
         }
     }
 
@@ -411,4 +422,31 @@ impl Estimator {
 fn micros(duration: Duration) -> i64 {
     let seconds = duration.as_secs().min(1 << 30) as i64;
     seconds * 1_000_000 + i64::from(duration.subsec_micros())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_round_trip_is_that_of_the_newest_packet() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let mut estimator = Estimator::new(Config::default(), start);
+        for (seq, ms) in [(0, 0), (1, 80)] {
+            estimator.sent(Sent {
+                seq,
+                size: 1200,
+                at: at(ms),
+                probe: None,
+            });
+        }
+        assert_eq!(estimator.round_trip(), None);
+        let arrivals = [0, 1].map(|seq| Arrival {
+            seq,
+            at: Some(Duration::from_millis(150 + u64::from(seq))),
+        });
+        estimator.feedback(&arrivals, at(400));
+        assert_eq!(estimator.round_trip(), Some(Duration::from_millis(320)));
+    }
 }

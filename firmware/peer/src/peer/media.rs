@@ -119,6 +119,14 @@ impl Peer {
         }
     }
 
+    /// The round trip time just now, from transport-wide feedback: nothing is repaired twice within it.
+    ///
+    /// Reports say it once a second. A viewer asks again every 100 ms or so, and where a queue has just filled, all
+    /// of what it asks for is still on its way: answering each time would keep the queue full.
+    pub fn set_round_trip(&mut self, rtt: Duration) {
+        self.round_trip = Some(rtt);
+    }
+
     /// Bytes that the viewer asked for again and that wait for [`write_repairs`](Self::write_repairs).
     pub fn repair_bytes(&self) -> usize {
         self.video.as_ref().map_or(0, RtpStream::repair_bytes)

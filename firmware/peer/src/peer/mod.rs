@@ -85,6 +85,8 @@ pub struct Peer {
     transmits: VecDeque<Transmit>,
     events: VecDeque<PeerEvent>,
     stats: PeerStats,
+    /// As transport-wide feedback shows it.
+    round_trip: Option<Duration>,
 }
 
 impl Peer {
@@ -155,6 +157,7 @@ impl Peer {
             transmits: VecDeque::new(),
             events: VecDeque::new(),
             stats: PeerStats::default(),
+            round_trip: None,
         };
         let answer = peer.write_answer(&ours);
         peer.pump(now);

@@ -67,7 +67,7 @@ impl Peer {
     }
 
     fn nack(&mut self, ssrc: u32, lost: &[u16], now: Instant) {
-        let rtt = self.stats.rtt.or(self.agent.rtt());
+        let rtt = self.stats.rtt.or(self.agent.rtt()).max(self.round_trip);
         let stream = self.video.as_mut().filter(|stream| stream.owns(ssrc));
         self.stats.nacks += lost.len() as u64;
         let Some(stream) = stream.filter(|stream| stream.ssrc() == ssrc) else {

@@ -17,7 +17,7 @@ const MAX_RESENDS: u8 = 8;
 /// The shortest time between two repairs of a packet, for want of a round trip time.
 const MIN_INTERVAL: Duration = Duration::from_millis(10);
 /// What may be repaired without anything having been sent since.
-const MAX_CREDIT: usize = 150_000;
+const MAX_CREDIT: usize = 64_000;
 
 /// A packet that was sent.
 #[derive(Debug, Clone)]

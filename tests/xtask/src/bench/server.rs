@@ -1,16 +1,14 @@
 //! The servers of a bench in a browser: Heron and its peers, one at a time, with the same pictures.
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use super::subject::{Content, PORT, Shown, Subject};
+use super::subject::{Content, Shown, Subject};
 use crate::stack::{HD_PATTERN, Picture};
-use crate::{netns, step, workspace};
+use crate::workspace;
 
 /// After a server's name: with a picture that leaves the machine room for five viewers.
 const SMALL: &str = "-small";
@@ -20,8 +18,6 @@ const MIDDLE_PATTERN: Picture = Picture {
     kbps: 1500,
     ..HD_PATTERN
 };
-/// How long the one before may take to let go of the port.
-const END: Duration = Duration::from_secs(60);
 
 /// Starts servers by name, each after ending the one before.
 pub struct Servers {
@@ -46,10 +42,6 @@ impl Servers {
         let (name, picture) = name
             .strip_suffix(SMALL)
             .map_or((name, HD_PATTERN), |name| (name, MIDDLE_PATTERN));
-        // The children of the one before end after it.
-        step::wait_for("the servers' port being free", END, || {
-            Ok(TcpListener::bind((netns::ADDRESS, PORT)).ok().map(drop))
-        })?;
         let shown = Shown::Pictures(picture, self.content);
         let server = self
             .running

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader, Lines};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -21,7 +22,7 @@ pub const HERON: &str = "heron";
 /// The control plane only has to be there.
 const CONTROL_PROFILE: &str = "dev";
 /// Where every server takes offers.
-pub const PORT: u16 = 8889;
+const PORT: u16 = 8889;
 /// The local view refuses shorter ones.
 const TOKEN: &str = "0123456789abcdef";
 /// How long a server may take until it takes offers.
@@ -121,6 +122,10 @@ impl Subject {
     /// A server by name, with its data and log below `folder`.
     pub fn start(name: &str, folder: &Path, shown: Shown) -> Result<Self> {
         let folder = folder.join(name);
+        // The children of the one before end after it.
+        step::wait_for("the servers' port being free", START, || {
+            Ok(TcpListener::bind((netns::ADDRESS, PORT)).ok().map(drop))
+        })?;
         match (name, shown) {
             (HERON, Shown::Clip) => {
                 let file = clip()?.display().to_string();
