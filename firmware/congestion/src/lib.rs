@@ -55,7 +55,7 @@
 //!     }
 //!     estimator.feedback(&arrivals, now);
 //!     let estimate = estimator.estimate();
-//!     pacer.set_target(estimate.target_bps, now);
+//!     pacer.set_target(estimate.target_bps, estimate.spare, now);
 //!     ladder.estimate(viewer, estimate.target_bps, now);
 //! }
 //! assert!(estimator.estimate().target_bps > 2_500_000); // probing found the room

@@ -61,6 +61,25 @@ fn a_key_frame_is_spread_at_two_and_a_half_times_the_target() {
     assert_eq!(pacer.next(start + Duration::from_secs(1)), When::Idle);
 }
 
+/// 2.5 Mbit/s at 30 pictures a second.
+const ORDINARY_PICTURE: usize = 10_000;
+
+#[test]
+fn an_ordinary_picture_leaves_whole_where_the_path_has_room() {
+    let start = Instant::now();
+    let last = |spare| {
+        let mut pacer = pacer(3_000_000, start);
+        pacer.set_target(3_000_000, spare, start);
+        for _ in 0..ORDINARY_PICTURE.div_ceil(PACKET) {
+            pacer.queued(Class::Video, PACKET, start);
+        }
+        let sent = drain(&mut pacer, start, Duration::from_millis(30));
+        sent.last().map(|(at, ..)| *at)
+    };
+    assert_eq!(last(true), Some(Duration::ZERO));
+    assert!(last(false) > Some(Duration::from_millis(5)));
+}
+
 #[test]
 fn nothing_waits_longer_than_the_bound() {
     let start = Instant::now();

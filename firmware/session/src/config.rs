@@ -6,6 +6,7 @@ use heron_congestion::LadderConfig;
 use heron_peer::VideoCodec;
 use heron_protocol::{DeviceId, SigningKey, VerifyingKey};
 
+use crate::identity::{Calendar, Identity};
 use crate::liveness::Patience;
 use crate::ports::Ports;
 
@@ -14,10 +15,12 @@ use crate::ports::Ports;
 pub struct HubConfig {
     /// The camera's id; grants must name it.
     pub camera: DeviceId,
-    /// The device's private key, which signs answers.
-    pub key: SigningKey,
+    /// The device's private key, which signs answers. [`Hub::renew`](crate::Hub::renew) changes it.
+    pub identity: Identity,
     /// The control plane's public key, which signed the grants.
     pub grant_key: VerifyingKey,
+    /// The calendar by which grants are judged.
+    pub calendar: Calendar,
     /// How many viewers may watch at once.
     pub max_viewers: usize,
     /// Local addresses for media, as `address:port`. `0.0.0.0:0` and `[::]:0` stand for every interface of the
@@ -51,8 +54,9 @@ impl HubConfig {
     pub fn new(camera: DeviceId, key: SigningKey, grant_key: VerifyingKey) -> Self {
         Self {
             camera,
-            key,
+            identity: Identity::new(key),
             grant_key,
+            calendar: Calendar::default(),
             max_viewers: 16,
             bind: vec!["0.0.0.0:0".to_owned(), "[::]:0".to_owned()],
             udp_port: 0,

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use heron_peer::{AudioFrame, VideoFrame};
-use heron_protocol::SessionId;
 use heron_protocol::grant::{Grant, GrantError, GrantVerifier, Right};
 use heron_protocol::messages::{EndReason, IcePolicy, IceServer, RtcDown, RtcUp};
+use heron_protocol::{SessionId, SigningKey};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
@@ -289,6 +289,11 @@ impl Hub {
         }
     }
 
+    /// From now on answers are signed with this key. Sessions that are open go on.
+    pub fn renew(&self, key: SigningKey) {
+        self.shared.config.identity.renew(key);
+    }
+
     /// Figures for metrics.
     pub fn stats(&self) -> HubStats {
         self.shared.registry.stats()
@@ -297,7 +302,7 @@ impl Hub {
     fn admit(&self, session: &SessionId, token: &str, offer: &str) -> Result<Grant, End> {
         let mut grants = self.shared.grants.lock();
         grants
-            .accept(token, session, offer, unix_now())
+            .accept(token, session, offer, self.shared.config.calendar.unix())
             .map_err(|error| End::new(EndReason::GrantRefused, error.to_string()))
     }
 
@@ -314,7 +319,7 @@ impl Hub {
             token,
             session,
             offer,
-            unix_now(),
+            self.shared.config.calendar.unix(),
         )
     }
 
@@ -401,11 +406,4 @@ impl Hub {
             tracing::warn!(%error, "a message for a viewer is lost");
         }
     }
-}
-
-fn unix_now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_secs()
 }

@@ -80,7 +80,7 @@ pub fn sign(
         offer_fingerprint,
         answer_fingerprint,
     };
-    proof.sign(&config.key).map_err(broken)
+    proof.sign(&config.identity.key()).map_err(broken)
 }
 
 /// The end of a session whose offer cannot be answered.

@@ -131,9 +131,9 @@ impl Outlet {
         }
     }
 
-    /// The estimate changed, bits/s.
-    pub fn set_target(&mut self, bps: u32, now: Instant) {
-        self.pacer.set_target(bps, now);
+    /// The estimate changed, bits/s, and whether the path has room to spare.
+    pub fn set_target(&mut self, bps: u32, spare: bool, now: Instant) {
+        self.pacer.set_target(bps, spare, now);
     }
 
     /// Sends a probe.

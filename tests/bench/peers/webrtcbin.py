@@ -112,11 +112,13 @@ class Server:
         answer = webrtc.get_property("local-description").sdp.as_text()
         # webrtcbin takes its hash over key and certificate where it did not make them itself.
         answer = re.sub(r"a=fingerprint:\S+ [0-9A-F:]+", f"a=fingerprint:sha-256 {self.fingerprint}", answer)
-        # Once it has sent, it gives stream and retransmissions a track each, of which a browser takes only one.
-        answer = re.sub(r"a=ssrc:\d+ (?!cname:).*\r\n", "", answer)
-        # And before it has sent, it names no source.
-        if f"a=ssrc:{SSRC} " not in answer:
-            answer += f"a=ssrc:{SSRC} cname:webrtcbin\r\n"
+        # Before it has sent, it names source 0; once it has, it gives retransmissions a track of their own.
+        retransmissions = re.search(r"a=ssrc-group:FID \d+ (\d+)", answer)
+        answer = re.sub(r"a=ssrc(-group)?:.*\r\n", "", answer)
+        sources = [str(SSRC)] + ([retransmissions[1]] if retransmissions else [])
+        if retransmissions:
+            answer += f"a=ssrc-group:FID {' '.join(sources)}\r\n"
+        answer += "".join(f"a=ssrc:{source} cname:webrtcbin\r\n" for source in sources)
         return name, answer
 
     def certify(self, _webrtc, _bin, element):

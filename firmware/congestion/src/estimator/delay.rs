@@ -97,6 +97,11 @@ impl Delay {
     }
 
     /// The mean change of delay from packet to packet, milliseconds.
+    /// The shortest way, in the clock that it was given in.
+    pub fn shortest_ms(&self) -> f64 {
+        self.base.least(BASE_BUCKETS)
+    }
+
     pub fn jitter_ms(&self) -> f64 {
         self.jitter
     }

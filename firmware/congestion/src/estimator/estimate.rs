@@ -32,6 +32,8 @@ pub struct Estimate {
     pub rtt: Duration,
     /// How much longer than the shortest way packets take now: the standing queue.
     pub queue_delay: Duration,
+    /// The path carries more than could be sent usefully, and nothing waits on it.
+    pub spare: bool,
 }
 
 /// What an [`Estimator`](super::Estimator) was told that it could not use.

@@ -8,7 +8,7 @@
 //!  Groups   Delay        Throughput       Loss      Probing      ┌────────┐
 //!     │   queue│             │              │          │         │ target │
 //!     ▼        ▼             ▼              │          │         └────────┘
-//!  Trendline ──usage──► RateControl ◄───────┼──lift────┘              ▲
+//!  Trendline ──usage──► RateControl ◄───────┼──lift────┘              ▲      (Busy: usage of a link that collapsed)
 //!                            └──► Drain ────┴──── least of both ──────┘
 //! ```
 //!
@@ -21,6 +21,7 @@
 //! clock that jumps starts the measurement anew. When feedback stops while packets leave, the target halves every
 //! [`Config::silence`] down to the least, and returns by probing.
 
+mod busy;
 mod config;
 mod delay;
 mod drain;
@@ -39,6 +40,7 @@ mod trendline;
 
 use std::time::{Duration, Instant};
 
+use busy::Busy;
 pub use config::Config;
 use delay::Delay;
 use drain::Drain;
@@ -64,6 +66,7 @@ pub struct Estimator {
     groups: Groups,
     trendline: Trendline,
     delay: Delay,
+    busy: Busy,
     acked: Throughput,
     sending: Throughput,
     rate: RateControl,
@@ -100,6 +103,8 @@ const APP_LIMITED: f64 = 0.65;
 const REORDER_MS: f64 = 60.0;
 /// The target rises no further than this times what is useful.
 const ENOUGH: f64 = 1.2;
+/// A path that carries less than this part of the target has collapsed: no trend is waited for.
+const COLLAPSE: f64 = 0.7;
 /// No probe so soon after a decrease.
 const CALM: Duration = Duration::from_secs(1);
 
@@ -116,6 +121,7 @@ impl Estimator {
             groups: Groups::default(),
             trendline: Trendline::new(),
             delay: Delay::new(),
+            busy: Busy::default(),
             acked: Throughput::new(),
             sending: Throughput::new(),
             rate: RateControl::new(start, now),
@@ -257,6 +263,10 @@ impl Estimator {
             loss: self.loss.loss() as f32,
             rtt: self.rtt.get(),
             queue_delay: Duration::from_secs_f64(self.delay.queue_ms().min(1e6) / 1e3),
+            spare: self.heard
+                && self.target() >= self.useful
+                && self.trendline.usage() == Usage::Normal
+                && !self.queueing(),
         }
     }
 
@@ -296,6 +306,7 @@ impl Estimator {
             self.groups.reset();
             self.trendline.reset();
             self.delay = Delay::new();
+            self.busy.reset();
             self.acked = Throughput::new();
         }
         self.newest = self.newest.max(Some(packet.at));
@@ -306,6 +317,9 @@ impl Estimator {
             return;
         }
         self.delay.add(packet.at, way);
+        let waited = way - self.delay.shortest_ms();
+        self.busy
+            .add(at_ms, waited, self.delay.jitter_ms(), packet.size);
         if let Some(delta) = self.groups.add(packet.at, at_ms) {
             let queueing = self.queueing();
             self.trendline.add(delta, queueing);
@@ -324,13 +338,18 @@ impl Estimator {
         let acked = self.acked.bps(LONG, None);
         let sending = self.sending.bps(LONG, Some(self.micros(now)));
         let target = self.target();
+        let collapsed = self
+            .busy
+            .capacity()
+            .filter(|capacity| *capacity < COLLAPSE * target);
+        let usage = collapsed.map_or(usage, |_| Usage::Over);
         let decreased = self.rate.update(
             &rate_control::Input {
                 usage,
                 competing,
                 useful: self.useful * ENOUGH,
                 acked,
-                acked_lately: self.acked.bps(SHORT, None),
+                acked_lately: collapsed.or_else(|| self.acked.bps(SHORT, None)),
                 rtt: self.rtt.get(),
                 app_limited: sending.is_none_or(|bps| bps < APP_LIMITED * target),
             },

@@ -2,8 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use super::Config;
-
 /// Less than this is empty, bytes.
 const EMPTY: f64 = 1.0;
 
@@ -35,11 +33,12 @@ impl Bucket {
         }
     }
 
-    /// Bytes left. Sound may overfill it, but by no more than a packet may wait.
-    pub fn fill(&mut self, bytes: usize, bps: f64, config: &Config) {
-        let most = bps / 8.0 * config.max_queue_time.as_secs_f64();
+    /// Bytes left; more than a burst at the rate closes it. Sound may overfill it, but by no more than a packet may
+    /// wait, `longest`.
+    pub fn fill(&mut self, bytes: usize, bps: f64, burst: Duration, longest: Duration) {
+        let most = bps / 8.0 * longest.as_secs_f64();
         self.bytes = (self.bytes + bytes as f64).min(most.max(bytes as f64));
-        self.closed |= self.bytes >= bps / 8.0 * config.burst.as_secs_f64();
+        self.closed |= self.bytes >= bps / 8.0 * burst.as_secs_f64();
     }
 
     /// How long until more may leave; `None`: at once.

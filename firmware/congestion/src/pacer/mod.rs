@@ -2,8 +2,9 @@
 //!
 //! A leaky bucket: bytes that left run out at a factor (2.5, as libwebrtc) times the target, and while the
 //! bucket holds less than a burst's worth, more may leave. So a key frame leaves as a train of small bursts
-//! instead of one large one that fills the bottleneck's queue. The time that anything waits is bounded: what is
-//! queued raises the rate until it leaves within [`Config::max_queue_time`].
+//! instead of one large one that fills the bottleneck's queue. Where the path is known to carry more than there is to
+//! send, the burst is longer: an ordinary picture leaves whole, since spreading it would only make it late. The time
+//! that anything waits is bounded: what is queued raises the rate until it leaves within [`Config::max_queue_time`].
 //!
 //! Sound is never held back, but counts. Retransmissions go before video. A [`Probe`] sets the rate for its
 //! cluster, and asks for padding when there is no media to make it of.
@@ -32,6 +33,8 @@ pub struct Config {
     pub max_queue_time: Duration,
     /// So much may leave at once, as time at the pacing rate: what a batched send takes.
     pub burst: Duration,
+    /// The same where the path has room to spare: an ordinary picture leaves whole.
+    pub spare_burst: Duration,
 }
 
 impl Default for Config {
@@ -41,6 +44,7 @@ impl Default for Config {
             factor: 2.5,
             max_queue_time: Duration::from_millis(250),
             burst: Duration::from_millis(5),
+            spare_burst: Duration::from_millis(20),
         }
     }
 }
@@ -80,6 +84,8 @@ pub enum When {
 #[derive(Debug)]
 pub struct Pacer {
     config: Config,
+    /// The path has room to spare.
+    spare: bool,
     /// Bytes that wait with the caller, by class.
     waiting: [usize; 3],
     bucket: Bucket,
@@ -91,6 +97,8 @@ pub struct Pacer {
     dry: bool,
 }
 
+/// What is longer is no burst but a queue at the bottleneck.
+const LONGEST_BURST: Duration = Duration::from_millis(100);
 /// In the order of sending.
 const QUEUED: [Class; 3] = [Class::Audio, Class::Retransmission, Class::Video];
 
@@ -105,10 +113,12 @@ impl Pacer {
                 Config::default().factor
             },
             max_queue_time: config.max_queue_time.max(Duration::from_millis(10)),
-            burst: config.burst.min(Duration::from_millis(100)),
+            burst: config.burst.min(LONGEST_BURST),
+            spare_burst: config.spare_burst.min(LONGEST_BURST),
         };
         Self {
             config,
+            spare: false,
             waiting: [0; 3],
             bucket: Bucket::new(now),
             urgent_bps: 0.0,
@@ -118,10 +128,11 @@ impl Pacer {
         }
     }
 
-    /// The estimator's target changed, bits/s.
-    pub fn set_target(&mut self, bps: u32, now: Instant) {
+    /// The estimator's target changed, bits/s; `spare`: [`Estimate::spare`](crate::Estimate::spare).
+    pub fn set_target(&mut self, bps: u32, spare: bool, now: Instant) {
         self.bucket.leak(self.rate(), now);
         self.config.target_bps = bps.max(1_000);
+        self.spare = spare;
     }
 
     /// Bytes were queued, of one packet or of several.
@@ -153,7 +164,13 @@ impl Pacer {
     pub fn sent(&mut self, class: Class, bytes: usize, now: Instant) {
         let rate = self.rate();
         self.bucket.leak(rate, now);
-        self.bucket.fill(bytes, rate, &self.config);
+        let burst = if self.spare {
+            self.config.spare_burst
+        } else {
+            self.config.burst
+        };
+        self.bucket
+            .fill(bytes, rate, burst, self.config.max_queue_time);
         if class != Class::Audio
             && let Some(cluster) = &mut self.cluster
         {

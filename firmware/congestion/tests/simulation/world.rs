@@ -173,7 +173,9 @@ impl World {
             viewer.step(ms, now);
             let estimate = viewer.estimator.estimate();
             if estimate.target_bps != before {
-                viewer.pacer.set_target(estimate.target_bps, now);
+                viewer
+                    .pacer
+                    .set_target(estimate.target_bps, estimate.spare, now);
                 self.ladder.estimate(viewer.id, estimate.target_bps, now);
             }
             if ms % 10.0 == 0.0 {
