@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use harness::{Screen, Watched, config, y4m};
 use heron_media::{
-    EncoderSettings, ExecStream, FramePool, H264Encoder, Rung, SourceConfig, SourceState,
-    Timestamp, VideoCodec,
+    AccessUnit, EncoderSettings, ExecStream, FramePool, H264Encoder, Rung, SourceConfig,
+    SourceState, Timestamp, VideoCodec,
 };
 
 fn file(directory: &Path, content: &[u8]) -> SourceConfig {
@@ -242,13 +242,7 @@ fn h264_of_a_child_passes_through_with_complete_key_frames() {
         "cat '{}'; sleep 1000",
         path.display()
     ))));
-    let units: Vec<_> = (0..12).map(|_| watched.next()).collect();
-    let keys: Vec<_> = units.iter().map(|unit| unit.key).collect();
-    assert_eq!(
-        keys,
-        (0..12).map(|number| number % 5 == 0).collect::<Vec<_>>()
-    );
-    assert_eq!((units[0].width, units[0].height), (96, 64));
+    let units = twelve_with_keys_at_every_fifth(&watched);
     // Somebody who joins at the second key frame sees every picture from there.
     let mut screen = Screen::new();
     assert!(
@@ -301,13 +295,7 @@ fn h265_of_a_child_passes_through_with_complete_key_frames() {
     let source = recording("picture.h265", ExecStream::H265);
     assert_eq!(source.codec(), VideoCodec::H265);
     let watched = Watched::start(config(source));
-    let units: Vec<_> = (0..12).map(|_| watched.next()).collect();
-    let keys: Vec<_> = units.iter().map(|unit| unit.key).collect();
-    assert_eq!(
-        keys,
-        (0..12).map(|number| number % 5 == 0).collect::<Vec<_>>()
-    );
-    assert_eq!((units[0].width, units[0].height), (96, 64));
+    let units = twelve_with_keys_at_every_fifth(&watched);
     let stream: Vec<u8> = units.iter().flat_map(|unit| unit.data.to_vec()).collect();
     assert!(stream == include_bytes!("data/picture.h265"));
     let still = watched
@@ -319,19 +307,21 @@ fn h265_of_a_child_passes_through_with_complete_key_frames() {
     );
 }
 
+/// What every recording is: 96x64, with a key frame at every fifth picture.
+fn twelve_with_keys_at_every_fifth(watched: &Watched) -> Vec<AccessUnit> {
+    let units: Vec<_> = (0..12).map(|_| watched.next()).collect();
+    assert!((0..12).all(|number| units[number].key == (number % 5 == 0)));
+    assert_eq!((units[0].width, units[0].height), (96, 64));
+    units
+}
+
 /// libaom's, of a test picture: 12 frames of 96x64, a key frame at every fifth.
 #[test]
 fn av1_of_a_child_passes_through() {
     let source = recording("picture.ivf", ExecStream::Av1);
     assert_eq!(source.codec(), VideoCodec::Av1);
     let watched = Watched::start(config(source));
-    let units: Vec<_> = (0..12).map(|_| watched.next()).collect();
-    let keys: Vec<_> = units.iter().map(|unit| unit.key).collect();
-    assert_eq!(
-        keys,
-        (0..12).map(|number| number % 5 == 0).collect::<Vec<_>>()
-    );
-    assert_eq!((units[0].width, units[0].height), (96, 64));
+    let units = twelve_with_keys_at_every_fifth(&watched);
     assert!(units.iter().all(|unit| unit.data.starts_with(&[0x12, 0])));
     assert!(watched.pipeline.stats().passes_through);
 }

@@ -6,10 +6,10 @@
 //! - A larger one is cut into FU-A fragments (section 5.8) that share one buffer made for the access unit; the first
 //!   leaves room for the extensions of a frame's first packet, so that the packets are of one size.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 
-use super::FIRST_EXTRA;
 use super::annex_b::nal_units;
+use super::units;
 
 const TYPE: u8 = 0x1f;
 const REFERENCE: u8 = 0x60;
@@ -20,8 +20,6 @@ const DELIMITER: u8 = 9;
 const FILLER: u8 = 12;
 const STAP_A: u8 = 24;
 const FU_A: u8 = 28;
-const FU_START: u8 = 0x80;
-const FU_END: u8 = 0x40;
 
 /// The RTP payloads of one access unit in Annex-B form, in sending order; none is longer than `max_payload`.
 ///
@@ -46,86 +44,38 @@ pub(crate) fn packetise(access_unit: &Bytes, max_payload: usize) -> Vec<Bytes> {
 
 /// Moves `units` into one STAP-A where they fit together, and into payloads of their own where they do not.
 fn aggregate(units: &mut Vec<Bytes>, max_payload: usize, payloads: &mut Vec<Bytes>) {
-    let fits = |size: usize| size <= max_payload;
-    let together = 1 + units.iter().map(|unit| 2 + unit.len()).sum::<usize>();
-    if units.len() > 1 && fits(together) {
-        let mut payload = BytesMut::with_capacity(together);
-        // The F bit and NRI are the highest of the aggregated units (section 5.7).
-        let nri = units
-            .iter()
-            .map(|unit| unit[0] & REFERENCE)
-            .max()
-            .unwrap_or_default();
-        payload.put_u8(nri | STAP_A);
-        for unit in units.drain(..) {
-            payload.put_u16(unit.len() as u16);
-            payload.put_slice(&unit);
-        }
-        payloads.push(payload.freeze());
-    } else {
-        for unit in units.drain(..) {
-            single_or_fragments(&unit, max_payload, payloads);
-        }
+    // The F bit and NRI are the highest of the aggregated units (section 5.7).
+    let nri = units.iter().map(|unit| unit[0] & REFERENCE).max();
+    let header = [nri.unwrap_or_default() | STAP_A];
+    if let Some(payload) = units::aggregation(units, &header, max_payload) {
+        units.clear();
+        payloads.push(payload);
+    }
+    for unit in units.drain(..) {
+        single_or_fragments(&unit, max_payload, payloads);
     }
 }
 
 fn single_or_fragments(unit: &Bytes, max_payload: usize, payloads: &mut Vec<Bytes>) {
-    if unit.len() <= max_payload {
-        payloads.push(unit.clone());
-        return;
-    }
-    let (header, body) = (unit[0], &unit[1..]);
-    // Two bytes of every fragment are its own; a max_payload below 3 could carry nothing.
-    let room = max_payload.saturating_sub(2).max(1);
-    let first = if payloads.is_empty() {
-        room.saturating_sub(FIRST_EXTRA).max(1)
-    } else {
-        room
-    };
-    let (head, tail) = body.split_at(first.min(body.len()));
-    let count = 1 + tail.len().div_ceil(room);
-    let mut buffer = BytesMut::with_capacity(body.len() + 2 * count);
-    for (i, chunk) in std::iter::once(head).chain(tail.chunks(room)).enumerate() {
-        let start = if i == 0 { FU_START } else { 0 };
-        let end = if i + 1 == count { FU_END } else { 0 };
-        buffer.put_u8((header & !TYPE) | FU_A);
-        buffer.put_u8(start | end | (header & TYPE));
-        buffer.put_slice(chunk);
-    }
-    let mut buffer = buffer.freeze();
-    payloads.push(buffer.split_to(head.len() + 2));
-    while !buffer.is_empty() {
-        payloads.push(buffer.split_to(buffer.len().min(room + 2)));
-    }
+    let header = [(unit[0] & !TYPE) | FU_A, unit[0] & TYPE];
+    units::single_or_fragments(unit, header, max_payload, payloads);
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::FIRST_EXTRA;
+    use super::super::units::tests::{annex_b, disaggregate};
+    use super::super::units::{FU_END, FU_START};
     use super::*;
-
-    fn annex_b(units: &[Vec<u8>]) -> Bytes {
-        units
-            .iter()
-            .flat_map(|unit| [&[0, 0, 0, 1], unit.as_slice()].concat())
-            .collect::<Vec<u8>>()
-            .into()
-    }
 
     /// What a receiver makes of the payloads: the NAL units again.
     fn depacketise(payloads: &[Bytes]) -> Vec<Vec<u8>> {
         let mut units: Vec<Vec<u8>> = Vec::new();
         for payload in payloads {
             match payload[0] & TYPE {
-                STAP_A => {
-                    let mut rest = &payload[1..];
-                    while let [high, low, tail @ ..] = rest {
-                        let size = usize::from(u16::from_be_bytes([*high, *low]));
-                        units.push(tail[..size].to_vec());
-                        rest = &tail[size..];
-                    }
-                }
+                STAP_A => units.extend(disaggregate(&payload[1..])),
                 FU_A => {
                     if payload[1] & FU_START != 0 {
                         units.push(vec![(payload[0] & !TYPE) | (payload[1] & TYPE)]);

@@ -4,10 +4,10 @@
 //! (section 4.4.2), a unit that fits is a payload by itself (section 4.4.1), and a larger one is cut into fragmentation
 //! units (section 4.4.3) that share one buffer; the first is shorter by the extensions of a frame's first packet.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 
-use super::FIRST_EXTRA;
 use super::annex_b::nal_units;
+use super::units;
 
 const VPS: u8 = 32;
 const PPS: u8 = 34;
@@ -16,8 +16,6 @@ const FILLER: u8 = 38;
 const PREFIX_SEI: u8 = 39;
 const AGGREGATION: u8 = 48;
 const FRAGMENTATION: u8 = 49;
-const FU_START: u8 = 0x80;
-const FU_END: u8 = 0x40;
 /// Of the two bytes in front of every unit: type, layer and temporal id (section 1.1.4).
 const TYPE: u16 = 0x7e00;
 const LAYER: u16 = 0x01f8;
@@ -58,88 +56,42 @@ fn header(unit: &[u8]) -> u16 {
 
 /// Moves `units` into one aggregation packet where they fit together, and into payloads of their own where not.
 fn aggregate(units: &mut Vec<Bytes>, max_payload: usize, payloads: &mut Vec<Bytes>) {
-    let together = 2 + units.iter().map(|unit| 2 + unit.len()).sum::<usize>();
-    if units.len() > 1 && together <= max_payload {
-        // The lowest layer and temporal id, and the forbidden bit of any.
-        let least = |mask: u16| units.iter().map(|unit| header(unit) & mask).min();
-        let any = units.iter().fold(0, |any, unit| any | header(unit)) & FORBIDDEN;
-        let first = any
-            | (u16::from(AGGREGATION) << 9)
-            | least(LAYER).unwrap_or_default()
-            | least(TEMPORAL).unwrap_or_default();
-        let mut payload = BytesMut::with_capacity(together);
-        payload.put_u16(first);
-        for unit in units.drain(..) {
-            payload.put_u16(unit.len() as u16);
-            payload.put_slice(&unit);
-        }
-        payloads.push(payload.freeze());
-    } else {
-        for unit in units.drain(..) {
-            single_or_fragments(&unit, max_payload, payloads);
-        }
+    // The lowest layer and temporal id, and the forbidden bit of any.
+    let least = |mask: u16| units.iter().map(|unit| header(unit) & mask).min();
+    let any = units.iter().fold(0, |any, unit| any | header(unit)) & FORBIDDEN;
+    let first = any
+        | (u16::from(AGGREGATION) << 9)
+        | least(LAYER).unwrap_or_default()
+        | least(TEMPORAL).unwrap_or_default();
+    if let Some(payload) = units::aggregation(units, &first.to_be_bytes(), max_payload) {
+        units.clear();
+        payloads.push(payload);
+    }
+    for unit in units.drain(..) {
+        single_or_fragments(&unit, max_payload, payloads);
     }
 }
 
 fn single_or_fragments(unit: &Bytes, max_payload: usize, payloads: &mut Vec<Bytes>) {
-    if unit.len() <= max_payload {
-        payloads.push(unit.clone());
-        return;
-    }
-    let (first_bytes, kind) = (header(unit), kind(unit));
-    let prefix = (first_bytes & !TYPE) | (u16::from(FRAGMENTATION) << 9);
-    let body = &unit[2..];
-    // Three bytes of every fragment are its own; a max_payload below 4 could carry nothing.
-    let room = max_payload.saturating_sub(3).max(1);
-    let first = if payloads.is_empty() {
-        room.saturating_sub(FIRST_EXTRA).max(1)
-    } else {
-        room
-    };
-    let (head, tail) = body.split_at(first.min(body.len()));
-    let count = 1 + tail.len().div_ceil(room);
-    let mut buffer = BytesMut::with_capacity(body.len() + 3 * count);
-    for (i, chunk) in std::iter::once(head).chain(tail.chunks(room)).enumerate() {
-        let start = if i == 0 { FU_START } else { 0 };
-        let end = if i + 1 == count { FU_END } else { 0 };
-        buffer.put_u16(prefix);
-        buffer.put_u8(start | end | kind);
-        buffer.put_slice(chunk);
-    }
-    let mut buffer = buffer.freeze();
-    payloads.push(buffer.split_to(head.len() + 3));
-    while !buffer.is_empty() {
-        payloads.push(buffer.split_to(buffer.len().min(room + 3)));
-    }
+    let prefix = (header(unit) & !TYPE) | (u16::from(FRAGMENTATION) << 9);
+    let [high, low] = prefix.to_be_bytes();
+    units::single_or_fragments(unit, [high, low, kind(unit)], max_payload, payloads);
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::FIRST_EXTRA;
+    use super::super::units::tests::{annex_b, disaggregate};
     use super::*;
-
-    fn annex_b(units: &[Vec<u8>]) -> Bytes {
-        units
-            .iter()
-            .flat_map(|unit| [&[0, 0, 0, 1], unit.as_slice()].concat())
-            .collect::<Vec<u8>>()
-            .into()
-    }
 
     /// What a receiver makes of the payloads: the NAL units again.
     fn depacketise(payloads: &[Bytes]) -> Vec<Vec<u8>> {
         let mut units: Vec<Vec<u8>> = Vec::new();
         for payload in payloads {
             match payload[0] >> 1 & 0x3f {
-                48 => {
-                    let mut rest = &payload[2..];
-                    while let [high, low, tail @ ..] = rest {
-                        let size = usize::from(u16::from_be_bytes([*high, *low]));
-                        units.push(tail[..size].to_vec());
-                        rest = &tail[size..];
-                    }
-                }
+                48 => units.extend(disaggregate(&payload[2..])),
                 49 => {
                     if payload[2] & 0x80 != 0 {
                         let first = payload[0] & 0x81 | (payload[2] & 0x3f) << 1;

@@ -1,3 +1,5 @@
+//! FlexFEC-03 on the wire, and what a receiver gets back with it.
+
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
