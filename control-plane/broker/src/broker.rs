@@ -5,16 +5,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use heron_protocol::DeviceId;
 use parking_lot::Mutex;
 use rmqtt::context::ServerContext;
 use rmqtt::router::DefaultRouter;
 use rmqtt::server::MqttServer;
 use rmqtt::shared::DefaultShared;
-use rmqtt::types::{Id, Message, Reason};
+use rmqtt::types::Id;
 use tokio::runtime::Runtime;
 
 use crate::config::BrokerConfig;
 use crate::error::BrokerError;
+use crate::eviction::{self, PutOut};
 use crate::guard::Guard;
 use crate::identity::Door;
 use crate::listeners;
@@ -109,22 +111,22 @@ impl Broker {
         self.addresses
     }
 
-    /// Closes the connection of a client, if it has one, and says whether it had. To the client it is as if the
-    /// network had failed: its will is due and it may come back, unless its certificate or token no longer allows it.
-    pub async fn disconnect(&self, client_id: &str) -> bool {
-        let entry = self
-            .library
-            .extends
-            .shared()
-            .await
-            .entry(id(&self.library, client_id));
-        if !entry.is_connected().await {
+    /// Puts a camera out: its connection and its session end at once, and its will is published without delay. Says
+    /// whether it had a session. Have the [`DeviceGate`](crate::DeviceGate) refuse it first, or it comes back.
+    ///
+    /// The camera sees its connection closed, without a DISCONNECT: the library closes before it would send one.
+    /// The reason comes with the CONNACK of its next attempt.
+    pub async fn disconnect_device(&self, device: &DeviceId) -> bool {
+        self.guard.put_out.note(device.clone(), Instant::now());
+        let (library, id) = (self.library.clone(), id(&self.library, device.as_str()));
+        let Some(runtime) = &self.runtime else {
             return false;
-        }
-        let close = Message::Closed(Reason::from_static("disconnected by the control plane"));
-        entry
-            .tx()
-            .is_some_and(|session| session.unbounded_send(close).is_ok())
+        };
+        // On the broker's own threads: the library starts tasks where it is called.
+        runtime
+            .spawn(async move { eviction::evict(&library, id).await })
+            .await
+            .unwrap_or(false)
     }
 
     /// What the broker is doing.
@@ -195,8 +197,10 @@ async fn serve(
 
     let retained = Arc::new(Mutex::new(Retained::new(&config.limits)));
     let guard = Arc::new(Guard {
+        gate: config.gate,
         tokens: config.tokens,
-        token_time: config.limits.handshake,
+        check_time: config.limits.handshake,
+        put_out: PutOut::default(),
         admissions: Mutex::default(),
         retained: retained.clone(),
         refusals: Refusals::default(),
@@ -247,6 +251,8 @@ async fn tidy(library: ServerContext, guard: Arc<Guard>) {
     loop {
         tick.tick().await;
         guard.retained.lock().purge(Instant::now());
+        // A handshake is let in after `check_time`, and has a session within the library's own limit, the same.
+        guard.put_out.purge(guard.check_time * 3, Instant::now());
         let ends: Vec<_> = library
             .extends
             .shared()

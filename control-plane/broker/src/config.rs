@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::gate::DeviceGate;
 use crate::token::TokenVerifier;
 
 /// Everything [`Broker::start`](crate::Broker::start) needs.
@@ -17,6 +18,8 @@ pub struct BrokerConfig {
     /// Where browsers connect: MQTT 5 over a plain WebSocket. It belongs on a loopback address, behind the HTTPS
     /// server that carries it to the outside.
     pub websocket: SocketAddr,
+    /// Who decides about cameras whose certificate is good; [`EveryDevice`](crate::EveryDevice) lets all of them in.
+    pub gate: Arc<dyn DeviceGate>,
     /// Who checks the tokens that browsers show.
     pub tokens: Arc<dyn TokenVerifier>,
     /// How much of everything a client may use.

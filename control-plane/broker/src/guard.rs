@@ -10,16 +10,19 @@ use std::time::{Duration, Instant, SystemTime};
 
 use async_trait::async_trait;
 use heron_protocol::acl::{self, Client};
-use heron_protocol::{BrowserId, Topic};
+use heron_protocol::{BrowserId, DeviceId, Topic};
 use parking_lot::Mutex;
 use rmqtt::codec::v5::{PublishAckReason, SubscribeAckReason};
 use rmqtt::hook::{Handler, HookManager, HookResult, Parameter, ReturnType, Type};
+use rmqtt::session::Session;
 use rmqtt::types::{
     AuthResult, ConnectInfo, Id, LastWill, Publish, PublishAclResult, PublishResult, Reason,
     Retain, Subscribe, SubscribeAclResult,
 };
 
 use crate::admissions::Admissions;
+use crate::eviction::{self, PutOut};
+use crate::gate::DeviceGate;
 use crate::identity::{Claim, Claimed, Door};
 use crate::refusals::{Attempt, Refusals};
 use crate::retained::Retained;
@@ -27,8 +30,11 @@ use crate::token::TokenVerifier;
 
 /// What the guard decides from. Shared with the broker, which shows the counters and ends the admissions.
 pub(crate) struct Guard {
+    pub(crate) gate: Arc<dyn DeviceGate>,
     pub(crate) tokens: Arc<dyn TokenVerifier>,
-    pub(crate) token_time: Duration,
+    /// How long the gate or the tokens' verifier may take.
+    pub(crate) check_time: Duration,
+    pub(crate) put_out: PutOut,
     pub(crate) admissions: Mutex<Admissions>,
     pub(crate) retained: Arc<Mutex<Retained<Retain>>>,
     pub(crate) refusals: Refusals,
@@ -65,6 +71,7 @@ impl Guard {
         let register = hooks.register();
         for event in [
             Type::ClientAuthenticate,
+            Type::ClientConnected,
             Type::MessagePublish,
             Type::MessagePublishCheckAcl,
             Type::ClientSubscribeCheckAcl,
@@ -107,7 +114,12 @@ impl Guard {
             username: info.username().map(|name| &**name),
         };
         match claim.check().map_err(NotLetIn::not_authorized)? {
-            Claimed::Device(device) => Ok(Client::Device(device)),
+            Claimed::Device(device) => {
+                self.ask_gate(&device, info)
+                    .await
+                    .map_err(NotLetIn::not_authorized)?;
+                Ok(Client::Device(device))
+            }
             Claimed::Control => Ok(Client::Control),
             Claimed::Browser(browser) => {
                 let token = info.password().map_or(&[][..], |password| password);
@@ -118,9 +130,40 @@ impl Guard {
         }
     }
 
+    async fn ask_gate(&self, device: &DeviceId, info: &ConnectInfo) -> Result<(), String> {
+        let serial = info
+            .cert()
+            .and_then(|cert| cert.serial.as_deref())
+            .ok_or("the client certificate has no serial number")?;
+        tokio::time::timeout(self.check_time, self.gate.admit(device, serial))
+            .await
+            .map_err(|_| "took too long to check")?
+            .map_err(|refused| refused.to_string())
+    }
+
+    /// A camera that was put out between being let in and having a session is put out again, unless it was let in
+    /// anew since.
+    async fn connected(&self, session: &Session) {
+        let Some(Client::Device(device)) = self.client(&session.id) else {
+            return;
+        };
+        if !self.put_out.lately(&device) {
+            return;
+        }
+        let Ok(info) = session.connect_info().await else {
+            return;
+        };
+        if let Err(reason) = self.ask_gate(&device, &info).await {
+            self.refusals
+                .note(device.as_str(), Attempt::Connect, "", &reason);
+            let entry = session.scx.extends.shared().await.entry(session.id.clone());
+            eviction::close(session, entry.tx().as_ref()).await;
+        }
+    }
+
     async fn admit(&self, browser: BrowserId, token: &[u8]) -> Result<Client, String> {
         let token = std::str::from_utf8(token).map_err(|_| "not text")?;
-        let access = tokio::time::timeout(self.token_time, self.tokens.verify(token))
+        let access = tokio::time::timeout(self.check_time, self.tokens.verify(token))
             .await
             .map_err(|_| "took too long to check")?
             .map_err(|refused| refused.to_string())?;
@@ -298,6 +341,10 @@ impl Handler for Hook {
         let result = match event {
             Parameter::ClientAuthenticate(info) => {
                 Some(HookResult::AuthResult(self.0.authenticate(info).await))
+            }
+            Parameter::ClientConnected(session) => {
+                self.0.connected(session).await;
+                before
             }
             Parameter::MessagePublish(_, _, publish) => {
                 with_table_expiry(publish).map(HookResult::Publish)

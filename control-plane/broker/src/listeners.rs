@@ -15,9 +15,12 @@ use crate::error::BrokerError;
 use crate::identity::Door;
 
 /// Room for a message's topic and properties besides its body.
-const PACKET_OVERHEAD: u32 = 4 * 1024;
+pub(crate) const PACKET_OVERHEAD: u32 = 4 * 1024;
 /// A client that does not take a packet within this time is let go, so that it holds nothing up.
 const SEND_TIMEOUT: Duration = Duration::from_secs(5);
+/// Connections that wait to be accepted. A fleet that comes back at once has them by the thousand, and one that finds no
+/// room believes itself connected until its own time is up. The system's `net.core.somaxconn` bounds it.
+const BACKLOG: i32 = 8192;
 const MIN_KEEP_ALIVE_S: u16 = 5;
 const MAX_CLIENT_ID_BYTES: usize = 64;
 /// Levels in a topic: the deepest of the table has seven.
@@ -90,6 +93,7 @@ fn builder(door: Door, address: SocketAddr, limits: &Limits) -> Builder {
         .laddr(address)
         // A broker that comes back finds its ports at once, though connections of the one before still time out.
         .reuseaddr(Some(true))
+        .backlog(BACKLOG)
         .nodelay(true)
         .allow_anonymous(false)
         .max_packet_size(max_packet)

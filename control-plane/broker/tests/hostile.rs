@@ -8,7 +8,6 @@
 
 mod support;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
@@ -17,15 +16,12 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use rumqttc::PubAckReason;
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use support::pki::Identity;
+use support::raw::{Hello, packet, tls};
 use support::{CAMERA, Client, OTHER_CAMERA, PATIENCE, Pki, Site, Tokens, topic};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest};
 
 /// Patience with handshakes for a tenth of the usual time, so that the tests need not wait long.
@@ -38,22 +34,7 @@ fn impatient() -> Limits {
 
 /// A TLS connection with a good certificate, for bytes of our own.
 async fn raw(site: &Site, identity: &Identity) -> TlsStream<TcpStream> {
-    let mut roots = RootCertStore::empty();
-    roots
-        .add(CertificateDer::from_pem_slice(&site.pki.server_ca()).unwrap())
-        .unwrap();
-    let certificate = CertificateDer::from_pem_slice(identity.certificate.as_bytes()).unwrap();
-    let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).unwrap();
-    let config = ClientConfig::builder()
-        .with_root_certificates(roots)
-        .with_client_auth_cert(vec![certificate], key)
-        .unwrap();
-    let socket = TcpStream::connect(site.broker.addresses().devices)
-        .await
-        .unwrap();
-    let name = ServerName::try_from("localhost").unwrap();
-    TlsConnector::from(Arc::new(config))
-        .connect(name, socket)
+    tls(site.broker.addresses().devices, &site.pki, identity)
         .await
         .unwrap()
 }
@@ -69,25 +50,7 @@ async fn until_closed(socket: &mut (impl AsyncReadExt + Unpin)) -> Vec<u8> {
 
 /// A CONNECT packet of MQTT 5 for that client id.
 fn connect(client_id: &str) -> Vec<u8> {
-    let mut body = b"\x00\x04MQTT\x05\x02\x00\x1e\x00".to_vec();
-    body.extend(u16::try_from(client_id.len()).unwrap().to_be_bytes());
-    body.extend(client_id.as_bytes());
-    packet(0x10, &body)
-}
-
-fn packet(first: u8, body: &[u8]) -> Vec<u8> {
-    let mut packet = vec![first];
-    let mut left = body.len();
-    loop {
-        let byte = u8::try_from(left % 128).unwrap();
-        left /= 128;
-        packet.push(if left > 0 { byte | 0x80 } else { byte });
-        if left == 0 {
-            break;
-        }
-    }
-    packet.extend(body);
-    packet
+    Hello::new(client_id).packet()
 }
 
 /// A camera that is connected all the time, and must not notice anything.
@@ -340,7 +303,7 @@ async fn a_client_that_does_not_read_holds_nobody_up() {
 fn the_test_s_own_packets_are_well_formed() {
     assert_eq!(
         connect("ab"),
-        b"\x10\x0f\x00\x04MQTT\x05\x02\x00\x1e\x00\x00\x02ab"
+        b"\x10\x14\x00\x04MQTT\x05\x02\x00\x1e\x05\x11\x00\x00\x00\x00\x00\x02ab"
     );
     assert_eq!(packet(0x30, &[0; 200])[..3], [0x30, 0xc8, 0x01]);
     let _ = Pki::new();

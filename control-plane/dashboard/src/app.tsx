@@ -4,7 +4,9 @@ import { createEffect, createSignal, Match, on, onMount, Show, Switch } from 'so
 import { type Me, whoAmI } from './api/people';
 import { HeronProvider } from './fleet/heron';
 import { CamerasPage } from './pages/cameras';
+import { IdentityPage } from './pages/identity';
 import { LivePage } from './pages/live';
+import { PairPage } from './pages/pair';
 import { SessionsPage } from './pages/sessions';
 import { SignInPage } from './pages/sign-in';
 import { PageLink } from './parts/link';
@@ -49,6 +51,14 @@ function Pages(props: { onSignedOut: () => void }) {
     const current = route();
     return current.page === 'live' ? current.device : undefined;
   };
+  const identity = () => {
+    const current = route();
+    return current.page === 'identity' ? current.device : undefined;
+  };
+  const pair = () => {
+    const current = route();
+    return current.page === 'pair' ? current.code : undefined;
+  };
   // A reader of the screen begins each page at its top.
   createEffect(
     on(
@@ -67,6 +77,12 @@ function Pages(props: { onSignedOut: () => void }) {
       </Match>
       <Match when={live()} keyed>
         {(device) => <LivePage device={device} />}
+      </Match>
+      <Match when={identity()} keyed>
+        {(device) => <IdentityPage device={device} />}
+      </Match>
+      <Match when={pair()} keyed>
+        {(code) => <PairPage code={code} />}
       </Match>
       <Match when={route().page === 'sessions'}>
         <SessionsPage onSignedOut={props.onSignedOut} />

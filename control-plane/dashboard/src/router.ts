@@ -1,16 +1,30 @@
 /** The pages and their addresses, over the browser's history. */
 
 import { createSignal } from 'solid-js';
+import { readCode } from './text/code';
 
-export type Route = { page: 'cameras' } | { page: 'live'; device: string } | { page: 'sessions' } | { page: 'unknown' };
+export type Route =
+  | { page: 'cameras' }
+  | { page: 'live'; device: string }
+  | { page: 'identity'; device: string }
+  | { page: 'pair'; code: string }
+  | { page: 'sessions' }
+  | { page: 'unknown' };
+
+const DEVICE = /^[a-z0-9-]{8,40}$/;
 
 /** The page of an address. */
 export function parseRoute(path: string): Route {
   const parts = path.split('/').filter((part) => part !== '');
   const [first, second, more] = parts;
   if (first === undefined || (first === 'cameras' && second === undefined)) return { page: 'cameras' };
-  if (first === 'cameras' && second !== undefined && more === undefined && /^[a-z0-9-]{8,40}$/.test(second)) {
-    return { page: 'live', device: second };
+  if (first === 'cameras' && second !== undefined && DEVICE.test(second)) {
+    if (more === undefined) return { page: 'live', device: second };
+    if (more === 'identity' && parts.length === 3) return { page: 'identity', device: second };
+  }
+  if (first === 'pair' && second !== undefined && more === undefined) {
+    const code = readCode(second);
+    if (code !== undefined) return { page: 'pair', code };
   }
   if (first === 'sessions' && second === undefined) return { page: 'sessions' };
   return { page: 'unknown' };

@@ -39,6 +39,7 @@
 //! ```
 
 pub mod acl;
+pub mod acl_file;
 pub mod asyncapi;
 mod codec;
 mod fingerprint;

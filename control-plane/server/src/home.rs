@@ -9,7 +9,7 @@ use heron_protocol::TenantId;
 use crate::access::{PasswordHash, Person, Role, check_password};
 use crate::clock::unix_ms;
 use crate::config::Config;
-use crate::identity::{Enrolment, Identity, check_person_name};
+use crate::identity::{ClaimServer, Enrolment, Identity, check_person_name, row_of};
 use crate::store::{Account, Store};
 
 const DATABASE: &str = "heron.db";
@@ -41,6 +41,10 @@ impl Home {
         let store = Store::open(&database)
             .await
             .with_context(|| database.display().to_string())?;
+        for (camera, pem, issued_ms) in store.certificates.unread().await? {
+            let certificate = row_of(&camera, &pem, issued_ms)?;
+            store.certificates.adopt(&certificate).await?;
+        }
         Ok(Self {
             identity,
             store,
@@ -49,12 +53,23 @@ impl Home {
     }
 
     /// Makes identities for cameras that will find the broker at `broker` (host and port).
-    pub fn enrolment(&self, broker: String) -> Enrolment {
+    pub fn enrolment(&self, broker: String, server: ClaimServer) -> Enrolment {
         Enrolment {
+            store: self.store.clone(),
+            tenant: self.tenant.clone(),
+            server,
             devices: Arc::clone(&self.identity.devices),
             broker_ca: self.identity.root.certificate_pem().to_owned(),
             broker,
             grant_public_key: self.identity.grant_public_key.clone(),
+        }
+    }
+
+    /// Where claim files send cameras: to HTTPS at `host` (with its port). `own`: its certificate is of our own CA.
+    pub fn claim_server(&self, host: &str, own: bool) -> ClaimServer {
+        ClaimServer {
+            url: format!("https://{host}"),
+            ca: own.then(|| self.identity.root.certificate_pem().to_owned()),
         }
     }
 

@@ -12,6 +12,7 @@
 //!              HTTPS :8443 (and HTTP on loopback)                        MQTT over TLS :8883
 //! browser ──┬─ /            dashboard (embedded files)                        camera
 //!           ├─ /api/v1/...  api ── access (who) ── store (SQLite)               │
+//! camera ───┼─ /.well-known/est  est ── identity (enrolment, gate) ── store     │
 //!           └─ /mqtt        mqtt_socket ──────────── broker ────────────────────┘
 //!                                                      │ its control listener
 //!                                                   signalling ── directory (who may watch what)
@@ -19,8 +20,8 @@
 //!                                                   turn: a credential for both ends of each session
 //! ```
 //!
-//! Modules by what they hold: [`config`] the file, [`identity`] keys and certificates, [`store`] what is kept,
-//! [`access`] who may come in, [`api`] the JSON, [`web`] HTTP itself, [`signalling`] the router between browsers and
+//! Modules by what they hold: [`config`] the file, [`identity`] keys and certificates, [`est`] how cameras get them,
+//! [`store`] what is kept, [`access`] who may come in, [`api`] the JSON, [`web`] HTTP itself, [`signalling`] the router between browsers and
 //! cameras, [`server`] which starts and stops all of them in order, and the command line.
 //!
 //! # Example
@@ -40,10 +41,12 @@
 
 pub mod access;
 pub mod api;
+pub mod brokers;
 mod clock;
 mod commands;
 pub mod config;
 mod directory;
+pub mod est;
 pub mod home;
 pub mod identity;
 pub mod live;

@@ -5,12 +5,14 @@ use std::fmt;
 use std::sync::{Arc, Weak};
 
 use async_trait::async_trait;
-use heron_broker::{Broker, BrokerStats};
+use heron_broker::BrokerStats;
 use heron_protocol::DeviceId;
 use heron_protocol::messages::CameraUpdate;
 use heron_turn::TurnServer;
 use serde_json::Value;
 
+use crate::brokers::FleetBroker;
+use crate::identity::Bouncer;
 use crate::signalling::{Router, SignallingStats};
 
 /// A camera as it last reported itself.
@@ -57,13 +59,11 @@ impl fmt::Display for Counter {
     }
 }
 
-/// The running parts, as the API sees them.
+/// The running parts, as the API sees them. As a [`Bouncer`] they put cameras out.
 #[async_trait]
-pub trait Live: Send + Sync {
+pub trait Live: Bouncer {
     /// A camera's state now; an unknown one is offline.
     fn camera(&self, device: &DeviceId) -> LiveCamera;
-    /// A camera was removed: its sessions end and its connection closes.
-    async fn camera_removed(&self, device: &DeviceId);
     /// Whether the router is connected to the broker.
     fn connected(&self) -> bool;
     /// All figures for monitoring.
@@ -72,14 +72,14 @@ pub trait Live: Send + Sync {
 
 /// The running parts. They are held weakly: whoever starts them also stops them.
 pub struct Parts {
-    broker: Weak<Broker>,
+    broker: Weak<FleetBroker>,
     turn: Weak<TurnServer>,
     router: Weak<Router>,
 }
 
 impl Parts {
     /// These.
-    pub fn new(broker: &Arc<Broker>, turn: &Arc<TurnServer>, router: &Arc<Router>) -> Self {
+    pub fn new(broker: &Arc<FleetBroker>, turn: &Arc<TurnServer>, router: &Arc<Router>) -> Self {
         let (broker, turn) = (Arc::downgrade(broker), Arc::downgrade(turn));
         Self {
             broker,
@@ -99,15 +99,6 @@ impl Live for Parts {
         update.map(LiveCamera::from).unwrap_or_default()
     }
 
-    async fn camera_removed(&self, device: &DeviceId) {
-        if let Some(router) = self.router.upgrade() {
-            router.camera_removed(device.clone()).await;
-        }
-        if let Some(broker) = self.broker.upgrade() {
-            broker.disconnect(device.as_str()).await;
-        }
-    }
-
     fn connected(&self) -> bool {
         self.router
             .upgrade()
@@ -119,13 +110,31 @@ impl Live for Parts {
         if let Some(router) = self.router.upgrade() {
             counters.extend(of_signalling(&router.stats()));
         }
-        if let Some(broker) = self.broker.upgrade() {
-            counters.extend(of_broker(&broker.stats().await));
+        if let Some(broker) = self.broker.upgrade()
+            && let Some(stats) = broker.stats().await
+        {
+            counters.extend(of_broker(&stats));
         }
         if let Some(turn) = self.turn.upgrade() {
             counters.extend(of_turn(&turn.stats()));
         }
         counters
+    }
+}
+
+#[async_trait]
+impl Bouncer for Parts {
+    async fn put_out(&self, device: &DeviceId, reason: &str, removed: bool) {
+        let mut last = None;
+        if let Some(router) = self.router.upgrade() {
+            // Before the router forgets it.
+            last = router.camera(device).and_then(|known| known.presence);
+            let reason = reason.to_owned();
+            router.put_out(device.clone(), reason, removed).await;
+        }
+        if let Some(broker) = self.broker.upgrade() {
+            broker.put_out(device, last).await;
+        }
     }
 }
 

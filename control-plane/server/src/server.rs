@@ -2,26 +2,27 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use anyhow::Context as _;
-use heron_broker::{Broker, BrokerConfig, Limits, TlsListener};
 use heron_protocol::SigningKey;
 use heron_protocol::messages::IcePolicy;
 use heron_turn::{Quotas, Secret, Secrets, TurnConfig, TurnServer};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::Door;
 use crate::api;
+use crate::brokers::{FleetBroker, Hooks, control_door};
 use crate::clock::unix_ms;
 use crate::config::{Config, Host};
-use crate::directory::StoredDirectory;
+use crate::directory::{StoredDirectory, StoredPresence};
+use crate::est::EnrolmentCounters;
 use crate::home::Home;
-use crate::identity::{ServerCertificate, Subject, server_certificate};
+use crate::identity::{Gate, ServerCertificate, server_certificate};
 use crate::live::Parts;
-use crate::signalling::{
-    self, BrokerAddress, BrowserRegistry, IceProvisioner, Router, RouterConfig,
-};
+use crate::signalling::{self, BrowserRegistry, IceProvisioner, Router, RouterConfig};
 use crate::store::StoreError;
 use crate::tokens::RegisteredTokens;
 use crate::web::{self, HttpListener, MqttSocket, Security};
@@ -29,21 +30,18 @@ use crate::web::{self, HttpListener, MqttSocket, Security};
 /// The realm of TURN (RFC 8489 section 9.2); clients show it to nobody.
 const REALM: &str = "heron";
 
-/// The common name under which the router connects to the broker.
-const CONTROL_NAME: &str = "heron-control";
-/// Its certificate is made at each start, and is to outlast the run.
-const CONTROL_LIFE: Duration = Duration::from_secs(3600 * 24 * 3600);
-
 /// A control plane. [`Server::stop`] ends it in order; dropping it ends it abruptly.
 pub struct Server {
     public_host: Host,
     home: Home,
-    broker: Arc<Broker>,
+    broker: Arc<FleetBroker>,
     turn: Arc<TurnServer>,
     router: Arc<Router>,
     https: HttpListener,
     http: HttpListener,
     mqtt_sockets: CancellationToken,
+    gate: Arc<Gate>,
+    following: JoinHandle<()>,
 }
 
 impl Server {
@@ -65,44 +63,70 @@ impl Server {
         }
 
         let browsers = Arc::new(BrowserRegistry::new());
-        let broker =
-            Arc::new(start_broker(&config, &home, &own_certificate, Arc::clone(&browsers)).await?);
+        let certificates = Arc::clone(&home.store.certificates);
+        let gate = Arc::new(Gate::open(certificates, SystemTime::now()).await?);
+        let broker = FleetBroker::start(
+            &config,
+            &home,
+            &own_certificate,
+            Arc::clone(&gate),
+            Arc::new(RegisteredTokens::new(Arc::clone(&browsers))),
+        );
+        let broker = Arc::new(broker.await?);
         let turn = Arc::new(start_turn(&config, &home).await?);
         let router = Arc::new(start_router(
             &config,
             &home,
             &broker,
             &turn,
+            Arc::clone(&gate),
             Arc::clone(&browsers),
         )?);
+        let live = Arc::new(Parts::new(&broker, &turn, &router));
+        let following = tokio::spawn({
+            let (gate, live) = (Arc::clone(&gate), Arc::clone(&live));
+            async move { gate.follow(&*live).await }
+        });
 
         let mqtt_sockets = CancellationToken::new();
-        let enrolment = home.enrolment(public_host.with_port(broker.addresses().devices.port()));
+        let own_https = config.server.certificate.is_none();
+        let counters = Arc::new(EnrolmentCounters::default());
+        let clients = web::device_certificates(
+            home.identity.devices.certificate_pem(),
+            Arc::clone(&counters),
+        )?;
+        let tls = match (&config.server.certificate, &config.server.key) {
+            (Some(certificate), Some(key)) => web::server_config(certificate, key, clients)?,
+            _ => web::server_config(&own_certificate.certificate, &own_certificate.key, clients)?,
+        };
+        // Bound before the claims are told where it is.
+        let https = Bound::new("server.listen", config.server.listen).await?;
+        let enrolment = home.enrolment(
+            public_host.with_port(broker.addresses().devices.port()),
+            home.claim_server(&public_host.with_port(https.address.port()), own_https),
+        );
         let context = api::Context {
             store: home.store.clone(),
             door: Arc::new(Door::new(home.store.clone())?),
             enrolment: Arc::new(enrolment),
             browsers,
-            live: Arc::new(Parts::new(&broker, &turn, &router)),
+            live,
+            gate: Arc::clone(&gate),
+            counters,
             ca_pem: home.identity.root.certificate_pem().into(),
         };
+        let secret = config.broker.hook_secret.as_deref();
+        let hooks = secret
+            .map(|secret| Hooks::new(secret, Arc::clone(&gate), Arc::clone(&context.browsers)));
         let site = web::site(
             context,
-            MqttSocket::new(broker.addresses().websocket, mqtt_sockets.clone()),
+            MqttSocket::new(broker.upstream(), mqtt_sockets.clone()),
+            hooks,
         );
-        let tls = match (&config.server.certificate, &config.server.key) {
-            (Some(certificate), Some(key)) => web::server_config(certificate, key)?,
-            _ => web::server_config(&own_certificate.certificate, &own_certificate.key)?,
-        };
-        let https = listen(
-            "server.listen",
-            config.server.listen,
-            Security::Tls(tls),
-            site.clone(),
-        )
-        .await?;
+        let https = https.serve(Security::Tls(tls), site.clone());
         let loopback = config.server.http_listen.address();
-        let http = listen("server.http_listen", loopback, Security::Loopback, site).await?;
+        let http = Bound::new("server.http_listen", loopback).await?;
+        let http = http.serve(Security::Loopback, site);
         Ok(Self {
             public_host,
             home,
@@ -112,6 +136,8 @@ impl Server {
             https,
             http,
             mqtt_sockets,
+            gate,
+            following,
         })
     }
 
@@ -179,9 +205,12 @@ impl Server {
             https,
             http,
             mqtt_sockets,
+            gate,
+            following,
             ..
         } = self;
         tokio::join!(https.stop(), http.stop());
+        following.abort();
         // Whoever asks for figures at this moment holds on to a part: then it ends when they are done.
         if let Some(router) = Arc::into_inner(router) {
             router.stop().await;
@@ -193,18 +222,33 @@ impl Server {
         if let Some(turn) = Arc::into_inner(turn) {
             turn.stop().await;
         }
+        if let Err(error) = gate.write_uses().await {
+            tracing::error!(%error, "first uses of certificates could not be written down");
+        }
         home.store.close().await;
     }
 }
 
-async fn listen(
-    key: &str,
+/// An address that is taken, and not served yet.
+struct Bound {
+    listener: TcpListener,
     address: SocketAddr,
-    security: Security,
-    site: axum::Router,
-) -> anyhow::Result<HttpListener> {
-    let listener = HttpListener::start(address, security, site).await;
-    listener.with_context(|| format!("{key}: cannot listen on {address}"))
+}
+
+impl Bound {
+    async fn new(key: &str, address: SocketAddr) -> anyhow::Result<Self> {
+        let bind = async {
+            let listener = TcpListener::bind(address).await?;
+            let address = listener.local_addr()?;
+            Ok::<_, std::io::Error>(Self { listener, address })
+        };
+        bind.await
+            .with_context(|| format!("{key}: cannot listen on {address}"))
+    }
+
+    fn serve(self, security: Security, site: axum::Router) -> HttpListener {
+        HttpListener::serve(self.listener, self.address, security, site)
+    }
 }
 
 /// The certificate of our own CA: the broker's in any case, and that of HTTPS unless another is given.
@@ -241,28 +285,6 @@ fn own_certificate(home: &Home, config: &Config) -> anyhow::Result<ServerCertifi
     )?)
 }
 
-async fn start_broker(
-    config: &Config,
-    home: &Home,
-    own: &ServerCertificate,
-    browsers: Arc<BrowserRegistry>,
-) -> anyhow::Result<Broker> {
-    let listener = |listen, client_ca: &str| TlsListener {
-        listen,
-        certificate: own.certificate.clone(),
-        key: own.key.clone(),
-        client_ca: home.identity.keep.path(client_ca),
-    };
-    let broker = Broker::start(BrokerConfig {
-        devices: listener(config.broker.devices, "devices.pem"),
-        control: listener(config.broker.control, "control.pem"),
-        websocket: config.broker.websocket.address(),
-        tokens: Arc::new(RegisteredTokens::new(browsers)),
-        limits: Limits::default(),
-    });
-    broker.await.context("the broker does not start")
-}
-
 async fn start_turn(config: &Config, home: &Home) -> anyhow::Result<TurnServer> {
     let turn = TurnServer::start(TurnConfig {
         listen: config.turn.listen,
@@ -282,22 +304,12 @@ async fn start_turn(config: &Config, home: &Home) -> anyhow::Result<TurnServer> 
 fn start_router(
     config: &Config,
     home: &Home,
-    broker: &Broker,
+    broker: &FleetBroker,
     turn: &Arc<TurnServer>,
+    gate: Arc<Gate>,
     browsers: Arc<BrowserRegistry>,
 ) -> anyhow::Result<Router> {
     let identity = &home.identity;
-    let control = broker.addresses().control;
-    let host = match control.ip() {
-        address if address.is_unspecified() => "localhost".to_owned(),
-        address => address.to_string(),
-    };
-    let certificate = identity.control.issue(
-        &Subject::Client(CONTROL_NAME),
-        CONTROL_LIFE,
-        SystemTime::now(),
-    )?;
-    let tls = web::client_config(identity.root.certificate_pem(), &certificate)?;
     let turn_host = config.public_host().with_port(turn.local_addr().port());
     let ice = IceProvisioner {
         stun_urls: vec![format!("stun:{turn_host}")],
@@ -312,15 +324,12 @@ fn start_router(
         server: Some(Arc::clone(turn)),
     };
     Ok(Router::start(RouterConfig {
-        broker: BrokerAddress {
-            host,
-            port: control.port(),
-            tls,
-        },
+        broker: control_door(home, broker.addresses().control)?,
         grant_key: SigningKey::from_pem(&identity.grant_key).context("grant.key")?,
         ice,
-        directory: Arc::new(StoredDirectory::new(home.store.clone())),
+        directory: Arc::new(StoredDirectory::new(home.store.clone(), gate)),
         log: home.store.session_log(),
+        presence: Arc::new(StoredPresence::new(home.store.clone())),
         browsers,
         limits: signalling::Limits::default(),
     }))

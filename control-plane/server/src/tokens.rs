@@ -1,11 +1,13 @@
-//! The broker's question whose token that is, answered from the registry of browsers.
+//! The broker's questions: whose token that is, and whether that camera may come in.
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use async_trait::async_trait;
-use heron_broker::{BrowserAccess, TokenRefused, TokenVerifier};
+use heron_broker::{BrowserAccess, DeviceGate, DeviceRefused, TokenRefused, TokenVerifier};
+use heron_protocol::DeviceId;
 
+use crate::identity::{Gate, Purpose};
 use crate::signalling::BrowserRegistry;
 
 /// Checks tokens for the broker.
@@ -32,5 +34,13 @@ impl TokenVerifier for RegisteredTokens {
             browser,
             expires: access.expires,
         })
+    }
+}
+
+#[async_trait]
+impl DeviceGate for Gate {
+    async fn admit(&self, device: &DeviceId, serial: &str) -> Result<(), DeviceRefused> {
+        Self::admit(self, device, serial, Purpose::Connect, SystemTime::now())
+            .map_err(|refused| DeviceRefused(refused.to_string()))
     }
 }

@@ -14,12 +14,13 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use heron_broker::{
-    Broker, BrokerConfig, BrowserAccess, Limits, TlsListener, TokenRefused, TokenVerifier,
+    Broker, BrokerConfig, BrowserAccess, EveryDevice, Limits, TlsListener, TokenRefused,
+    TokenVerifier,
 };
 use heron_control::identity::{Bundle, Identity, Subject, server_certificate};
 use heron_control::signalling::{
-    BrokerAddress, BrowserRegistry, CameraRecord, Directory, IceProvisioner, Router, RouterConfig,
-    SessionLog, SessionRecord,
+    BrokerAddress, BrowserRegistry, CameraRecord, ConnectionRecord, Directory, IceProvisioner,
+    PresenceLog, Router, RouterConfig, SessionLog, SessionRecord,
 };
 use heron_control::web;
 use heron_protocol::grant::Right;
@@ -41,6 +42,7 @@ impl Directory for OneTenant {
         Ok(Some(CameraRecord {
             tenant: "home".parse()?,
             name: device.to_string(),
+            kept_out: None,
         }))
     }
 
@@ -60,6 +62,17 @@ impl SessionLog for OneTenant {
     }
 
     async fn ended(&self, _: &SessionRecord) -> anyhow::Result<()> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl PresenceLog for OneTenant {
+    async fn connections(&self, _: &[ConnectionRecord]) -> anyhow::Result<()> {
+        Ok(())
+    }
+
+    async fn cloned(&self, _: &DeviceId, _: &str) -> anyhow::Result<()> {
         Ok(())
     }
 }
@@ -85,6 +98,7 @@ async fn start_broker(identity: &Identity, devices: SocketAddr, control: SocketA
         devices: listener(devices, "devices.pem"),
         control: listener(control, "control.pem"),
         websocket: "127.0.0.1:0".parse().unwrap(),
+        gate: Arc::new(EveryDevice),
         tokens: Arc::new(OneTenant),
         limits: Limits::default(),
     })
@@ -115,6 +129,7 @@ fn start_router(identity: &Identity, control: SocketAddr) -> Router {
         },
         directory: Arc::new(OneTenant),
         log: Arc::new(OneTenant),
+        presence: Arc::new(OneTenant),
         browsers: Arc::new(BrowserRegistry::new()),
         limits: heron_control::signalling::Limits::default(),
     })
@@ -140,6 +155,7 @@ async fn start_camera(identity: &Identity, name: &str, broker: SocketAddr) -> (D
         boot_id: "boot".into(),
         firmware: "1".into(),
         slot: None,
+        last_reason: None,
         seq: 1,
         at_ms: 0,
     };

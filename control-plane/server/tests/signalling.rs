@@ -28,6 +28,7 @@ fn presence() -> Presence {
         boot_id: "boot".into(),
         firmware: "1.2.3".into(),
         slot: None,
+        last_reason: None,
         seq: 1,
         at_ms: 0,
     }
@@ -320,5 +321,135 @@ async fn removing_the_camera_ends_its_sessions() {
         viewer.closed().await,
         (EndReason::NotAllowed, "the camera was removed".into())
     );
+    control.server.stop().await;
+}
+
+/// A camera with a viewer; both connected, and a session open.
+async fn watched(control: &ControlPlane) -> (Bundle, Viewer, Peer) {
+    let bundle = add_camera(control).await;
+    let mut viewer = Viewer::of(control).await;
+    let mut camera = Peer::camera(&bundle, presence()).await;
+    viewer
+        .peer
+        .hear(|_: &Topic, update: CameraUpdate| update.presence.filter(|presence| presence.online))
+        .await;
+    viewer.opens(&call(1), &bundle).await;
+    opened(&mut camera).await;
+    (bundle, viewer, camera)
+}
+
+/// What follows a revocation, whoever did it, within five seconds.
+async fn everything_ends(
+    control: &ControlPlane,
+    (bundle, mut viewer, _camera): (Bundle, Viewer, Peer),
+    reason: &str,
+) {
+    let ends = async {
+        let closed = viewer.closed().await;
+        assert_eq!(closed, (EndReason::NotAllowed, reason.into()));
+        let figures = control.client();
+        while !figures
+            .get("/metrics")
+            .await
+            .body
+            .contains("heron_broker_cameras 0")
+        {}
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(5), ends)
+        .await
+        .expect("within five seconds");
+    viewer.opens(&call(2), &bundle).await;
+    assert_eq!(
+        viewer.closed().await,
+        (EndReason::NotAllowed, reason.into()),
+        "commands are refused"
+    );
+    let refused = control.device_of(&bundle).get("/api/v1/device").await;
+    assert_eq!((refused.status, refused.detail()), (403, reason.to_owned()));
+    let row = viewer.row(|row| row["ended_ms"].is_number()).await;
+    assert_eq!(row["end_reason"], reason);
+}
+
+#[tokio::test]
+async fn revoking_a_camera_ends_what_it_does_and_keeps_it_out() {
+    let control = ControlPlane::start().await;
+    let parts = watched(&control).await;
+    let admin = control.signed_in(ADMIN).await;
+    let path = format!("/api/v1/cameras/{}", parts.0.device);
+    let lost = json!({ "reason": "stolen" });
+    let viewer = control.signed_in(VIEWER).await;
+    let revoke = format!("{path}/revoke");
+    assert_eq!(viewer.post(&revoke, &lost).await.status, 403);
+    assert_eq!(
+        admin.post(&revoke, &json!({ "reason": " " })).await.status,
+        422
+    );
+    assert_eq!(admin.post(&revoke, &lost).await.status, 204);
+    everything_ends(&control, parts, "the camera was revoked: stolen").await;
+
+    let shown = admin.get(&format!("{path}/identity")).await.json();
+    assert_eq!(
+        (&shown["state"], &shown["certificates"][0]["state"]),
+        (&json!("revoked"), &json!("revoked"))
+    );
+    let release = admin.post(&format!("{path}/release"), &json!({})).await;
+    assert_eq!(release.status, 409, "{}", release.body);
+    control.server.stop().await;
+}
+
+#[tokio::test]
+async fn a_revocation_on_the_command_line_reaches_the_running_server() {
+    use clap::Parser as _;
+
+    let control = ControlPlane::start().await;
+    let parts = watched(&control).await;
+    let config = control.dir.path().join("heron.toml");
+    let data = control.dir.path().join("data");
+    std::fs::write(&config, format!("[server]\ndata_dir = {data:?}\n")).unwrap();
+    let config = config.to_str().unwrap();
+    let device = parts.0.device.to_string();
+    let run = async |arguments: &[&str]| {
+        let arguments = [
+            &["heron-control", "camera"],
+            arguments,
+            &["--config", config],
+        ]
+        .concat();
+        let mut out = Vec::new();
+        let cli = heron_control::Cli::try_parse_from(arguments).unwrap();
+        let done = cli.run(&mut out).await.map_err(|error| error.to_string());
+        done.map(|()| String::from_utf8(out).unwrap())
+    };
+    let said = run(&["revoke", &device, "--reason", "sold"]).await.unwrap();
+    assert_eq!(said, format!("{device} is revoked: sold\n"));
+    everything_ends(&control, parts, "the camera was revoked: sold").await;
+    let refused = run(&["release", &device]).await.unwrap_err();
+    assert!(refused.contains("a revocation is final"), "{refused}");
+    let unknown = run(&["revoke", "no-such-camera"]).await.unwrap_err();
+    assert_eq!(unknown, "there is no camera \"no-such-camera\"");
+    control.server.stop().await;
+}
+
+#[tokio::test]
+async fn a_quarantined_camera_is_put_out_and_comes_back_when_released() {
+    let control = ControlPlane::start().await;
+    let parts = watched(&control).await;
+    let admin = control.signed_in(ADMIN).await;
+    let path = format!("/api/v1/cameras/{}", parts.0.device);
+    let odd = json!({ "reason": "sends odd pictures" });
+    let quarantine = format!("{path}/quarantine");
+    assert_eq!(admin.post(&quarantine, &odd).await.status, 204);
+    let bundle = parts.0.clone();
+    everything_ends(
+        &control,
+        parts,
+        "the camera is quarantined: sends odd pictures",
+    )
+    .await;
+    let release = format!("{path}/release");
+    assert_eq!(admin.post(&release, &json!({})).await.status, 204);
+    let device = control.device_of(&bundle);
+    assert_eq!(device.get("/api/v1/device").await.status, 200);
+    let _camera = Peer::camera(&bundle, presence()).await;
     control.server.stop().await;
 }

@@ -1,8 +1,9 @@
 //! The device bundle: everything a camera needs to know about its control plane, in one file.
 //!
-//! The control plane writes it (`heron-control camera add`), a person copies it onto the board, and
-//! it stays readable by its owner only, since it holds the device's private key. It is read and
-//! checked whole before anything starts: what is wrong with it is said by file and field.
+//! Enrolment and renewal write it ([`BundleFile`]), or the control plane (`heron-control camera add`) and
+//! a person copies it onto the board. It stays readable by its owner only, since it holds the device's
+//! private key. It is read and checked whole before anything starts: what is wrong with it is said by
+//! file and field.
 
 use std::fmt;
 use std::fs;
@@ -12,14 +13,15 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use heron_protocol::{DeviceId, SigningKey, TenantId, VerifyingKey};
-use rumqttc::tokio_rustls::rustls::{
-    ClientConfig, RootCertStore,
-    crypto::ring,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
-};
-use serde::Deserialize;
+use rustls::ClientConfig;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use x509_parser::parse_x509_certificate;
+
+use crate::clock::Clock;
+use crate::server::ServerUrl;
+use crate::trust::{self, chain};
 
 /// A bundle is a handful of PEM blocks; a larger file is some other file.
 const MAX_BYTES: u64 = 256 * 1024;
@@ -72,7 +74,14 @@ pub struct Bundle {
     pub grant_key: VerifyingKey,
     /// From when to when the device certificate is valid.
     pub validity: Validity,
+    /// Where the control plane renews certificates; `None` in bundles that do not say.
+    pub server: Option<ServerUrl>,
+    /// TLS towards the broker.
     pub(crate) tls: Arc<ClientConfig>,
+    /// TLS towards the control plane, with the device's certificate.
+    pub(crate) https: Arc<ClientConfig>,
+    /// What the bundle was read from.
+    pub(crate) file: Arc<BundleFile>,
 }
 
 /// `host:port` of a broker; an IPv6 address stands in brackets.
@@ -85,7 +94,7 @@ pub struct BrokerAddress {
 }
 
 /// The time in which a certificate is valid.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Validity {
     /// Not valid before.
     pub from: SystemTime,
@@ -93,17 +102,30 @@ pub struct Validity {
     pub until: SystemTime,
 }
 
-/// The file's own shape.
-#[derive(Deserialize)]
+/// The file's own shape: TOML. It holds a secret and is never printed.
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct BundleFile {
-    device: DeviceId,
-    tenant: TenantId,
-    broker: String,
-    ca: String,
-    certificate: String,
-    key: String,
-    grant_key: String,
+pub(crate) struct BundleFile {
+    pub device: DeviceId,
+    pub tenant: TenantId,
+    pub broker: String,
+    /// The control plane over HTTPS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<ServerUrl>,
+    /// Who signs the control plane's HTTPS certificate; without it `ca`, or an authority that this machine trusts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_ca: Option<String>,
+    pub ca: String,
+    pub certificate: String,
+    pub key: String,
+    pub grant_key: String,
+}
+
+impl BundleFile {
+    /// The file's text.
+    pub fn text(&self) -> Result<String, String> {
+        toml::to_string_pretty(self).map_err(|error| error.to_string())
+    }
 }
 
 impl Bundle {
@@ -113,6 +135,15 @@ impl Bundle {
     ///
     /// [`BundleError`], one line with the file and the field.
     pub fn load(path: &Path) -> Result<Self, BundleError> {
+        Self::load_by(path, &Clock::new())
+    }
+
+    /// Reads and checks a bundle file; certificates of servers are then judged by `clock`.
+    ///
+    /// # Errors
+    ///
+    /// [`BundleError`], one line with the file and the field.
+    pub fn load_by(path: &Path, clock: &Clock) -> Result<Self, BundleError> {
         let read = |source| BundleError::Read {
             path: path.to_owned(),
             source,
@@ -126,7 +157,7 @@ impl Bundle {
             });
         }
         let text = fs::read_to_string(path).map_err(read)?;
-        Self::parse(path, &text)
+        Self::parse_by(path, &text, clock)
     }
 
     /// Checks the text of a bundle; `path` is for messages.
@@ -135,6 +166,10 @@ impl Bundle {
     ///
     /// [`BundleError`], one line with the file and the field.
     pub fn parse(path: &Path, text: &str) -> Result<Self, BundleError> {
+        Self::parse_by(path, text, &Clock::new())
+    }
+
+    pub(crate) fn parse_by(path: &Path, text: &str, clock: &Clock) -> Result<Self, BundleError> {
         let file: BundleFile = toml::from_str(text).map_err(|error| BundleError::Syntax {
             path: path.to_owned(),
             line: line_of(text, error.span().map_or(0, |span| span.start)),
@@ -150,7 +185,16 @@ impl Bundle {
             .broker
             .parse()
             .map_err(|error: AddressError| field("broker", error.to_string()))?;
-        let roots = roots(&file.ca).map_err(|reason| field("ca", reason))?;
+        let roots = trust::roots(&file.ca).map_err(|reason| field("ca", reason))?;
+        let server_roots = match &file.server_ca {
+            Some(pem) => trust::roots(pem).map_err(|reason| field("server_ca", reason))?,
+            None => {
+                let mut both = roots.clone();
+                // Without public authorities the bundle's own are those there are.
+                both.extend(trust::public_roots().unwrap_or_else(|_| both.clone()).roots);
+                both
+            }
+        };
         let chain = chain(&file.certificate).map_err(|reason| field("certificate", reason))?;
         let (name, validity) = subject(&chain[0]).map_err(|reason| field("certificate", reason))?;
         if name != file.device.as_str() {
@@ -162,22 +206,29 @@ impl Bundle {
                 ),
             ));
         }
-        let identity =
+        let signing =
             SigningKey::from_pem(&file.key).map_err(|error| field("key", error.to_string()))?;
         let key = PrivateKeyDer::from_pem_slice(file.key.as_bytes())
             .map_err(|error| field("key", format!("not a private key in PEM: {error}")))?;
-        let tls = client_config(roots, chain, key).map_err(|reason| field("key", reason))?;
+        let identity = (chain.clone(), key.clone_key());
+        let tls = trust::client_config(roots, Some((chain, key)), clock)
+            .map_err(|reason| field("key", reason))?;
+        let https = trust::client_config(server_roots, Some(identity), clock)
+            .map_err(|reason| field("key", reason))?;
         let grant_key = VerifyingKey::from_pem(&file.grant_key)
             .map_err(|error| field("grant_key", error.to_string()))?;
 
         Ok(Self {
-            device: file.device,
-            tenant: file.tenant,
+            device: file.device.clone(),
+            tenant: file.tenant.clone(),
             broker,
-            identity,
+            identity: signing,
             grant_key,
             validity,
+            server: file.server.clone(),
             tls: Arc::new(tls),
+            https: Arc::new(https),
+            file: Arc::new(file),
         })
     }
 }
@@ -209,7 +260,7 @@ impl Validity {
         }
         if let Ok(late) = now.duration_since(self.until) {
             return Err(format!(
-                "the device certificate expired {} ago; issue a new bundle on the control plane",
+                "the device certificate expired {} ago; it is renewed if the control plane still allows it, else enrol anew",
                 rounded(late)
             ));
         }
@@ -259,27 +310,6 @@ impl fmt::Display for BrokerAddress {
     }
 }
 
-fn roots(pem: &str) -> Result<RootCertStore, String> {
-    let mut roots = RootCertStore::empty();
-    for certificate in chain(pem)? {
-        roots
-            .add(certificate)
-            .map_err(|error| format!("not a certificate authority: {error}"))?;
-    }
-    Ok(roots)
-}
-
-/// The certificates of a PEM text, at least one.
-fn chain(pem: &str) -> Result<Vec<CertificateDer<'static>>, String> {
-    let chain = CertificateDer::pem_slice_iter(pem.as_bytes())
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| format!("not a certificate in PEM: {error}"))?;
-    if chain.is_empty() {
-        return Err("no BEGIN CERTIFICATE in it".to_owned());
-    }
-    Ok(chain)
-}
-
 /// The common name and the validity of a certificate.
 fn subject(certificate: &CertificateDer<'_>) -> Result<(String, Validity), String> {
     let (_, certificate) = parse_x509_certificate(certificate)
@@ -301,19 +331,6 @@ fn subject(certificate: &CertificateDer<'_>) -> Result<(String, Validity), Strin
             until: at(validity.not_after.timestamp()),
         },
     ))
-}
-
-fn client_config(
-    roots: RootCertStore,
-    chain: Vec<CertificateDer<'static>>,
-    key: PrivateKeyDer<'static>,
-) -> Result<ClientConfig, String> {
-    ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?
-        .with_root_certificates(roots)
-        .with_client_auth_cert(chain, key)
-        .map_err(|error| format!("does not belong to the certificate: {error}"))
 }
 
 fn line_of(text: &str, offset: usize) -> usize {

@@ -4,6 +4,10 @@
 //! session was meant for sessions that died with it, and `rumqttc` rightly refuses to continue a
 //! session whose packet numbers it never saw. Later connections resume, so that what the broker took
 //! for us during a short break still arrives.
+//!
+//! A new identity ([`Link::adopt`](crate::Link::adopt)) is one more connection: the old one is dropped,
+//! the session and what waits in it go on, and a broker that turns the new identity away is told apart
+//! from one that is merely not there.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -16,13 +20,14 @@ use rumqttc::{
     MqttOptions, NetworkOptions, Outgoing, Packet, Publish, QoS, SubAck, SubscribeFilter,
     SubscribeReasonCode, TlsConfiguration, Transport,
 };
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tracing::{debug, info, warn};
 
 use crate::backoff::Backoff;
 use crate::bundle::Bundle;
 use crate::inbox::{self, Down};
-use crate::link::{Shared, Status};
+use crate::link::{Adopted, Shared, Status, Trouble};
+use crate::outage;
 use crate::presence::{ConnectionNumber, Herald};
 
 /// How long the broker keeps our session while we are away.
@@ -32,6 +37,9 @@ const KEEP_ALIVE_S: u16 = 20;
 const CONNECT: Duration = Duration::from_secs(10);
 /// Packets between the sender and the socket. More would only make what waits older.
 const REQUESTS: usize = 16;
+/// Publications without an acknowledgement: as many as our own brokers take. `rumqttc` sets memory aside for all of
+/// them, 14 MB unless told.
+const INFLIGHT: u16 = 64;
 /// Topic, properties and header on top of the largest body.
 const PACKET_BYTES: usize = MAX_MESSAGE_BYTES + 1024;
 
@@ -49,7 +57,7 @@ pub struct Connection {
     /// Whether the broker's session has our subscription.
     subscribed: bool,
     outage: Option<Outage>,
-    address: String,
+    identity: watch::Receiver<Adopted>,
 }
 
 /// An outage that a person was told of.
@@ -61,26 +69,13 @@ struct Outage {
 impl Connection {
     /// Nothing is connected before [`run`](Self::run).
     pub fn new(
-        bundle: &Bundle,
         will_delay: Duration,
         herald: Arc<Herald>,
         shared: Arc<Shared>,
         down: mpsc::Sender<Down>,
     ) -> (AsyncClient, Self) {
-        let broker = Broker::tcp(bundle.broker.host.clone(), bundle.broker.port);
-        let mut options = MqttOptions::new(bundle.device.as_str(), broker);
-        options.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(
-            Arc::clone(&bundle.tls),
-        )));
-        let mut network = NetworkOptions::new();
-        network.set_tcp_nodelay(true);
-        options
-            .set_network_options(network)
-            .set_keep_alive(KEEP_ALIVE_S)
-            .set_connect_timeout(CONNECT)
-            .set_clean_start(true)
-            .set_session_expiry_interval(Some(SESSION_S))
-            .set_max_packet_size(u32::try_from(PACKET_BYTES).ok());
+        let mut identity = shared.identity.subscribe();
+        let options = options(&identity.borrow_and_update().bundle, true);
         let (client, events) = AsyncClient::builder(options).capacity(REQUESTS).build();
         let connection = Self {
             client: client.clone(),
@@ -94,7 +89,7 @@ impl Connection {
             attempts: 0,
             subscribed: false,
             outage: None,
-            address: bundle.broker.to_string(),
+            identity,
         };
         (client, connection)
     }
@@ -108,7 +103,15 @@ impl Connection {
     pub async fn run(mut self) {
         self.prepare();
         loop {
-            match self.events.poll().await {
+            let polled = tokio::select! {
+                polled = self.events.poll() => Some(polled),
+                Ok(()) = self.identity.changed() => None,
+            };
+            let Some(polled) = polled else {
+                self.renewed();
+                continue;
+            };
+            match polled {
                 Ok(Event::Incoming(Packet::ConnAck(ack))) => self.accepted(&ack),
                 Ok(Event::Incoming(Packet::SubAck(ack))) => self.subscribed(&ack).await,
                 Ok(Event::Incoming(Packet::Publish(publish))) => self.received(&publish),
@@ -120,7 +123,7 @@ impl Connection {
                     if matches!(error, ConnectionError::SessionStateMismatch { .. }) {
                         self.events.options.set_clean_start(true);
                     }
-                    self.lost(error.to_string()).await;
+                    self.lost(outage::reason(&error), error.to_string()).await;
                 }
             }
         }
@@ -177,7 +180,7 @@ impl Connection {
         if let Some(code) = refused {
             let reason = format!("the broker refused our subscription: {code:?}");
             self.events.clean();
-            self.lost(reason).await;
+            self.lost(Offline::Certificate, reason).await;
             return;
         }
         self.subscribed = true;
@@ -185,22 +188,50 @@ impl Connection {
     }
 
     fn online(&mut self) {
+        let generation = self.identity.borrow().generation;
+        let broker = self.broker();
         match self.outage.take() {
             Some(outage) => info!(
-                broker = self.address,
+                broker,
                 away_s = outage.since.elapsed().as_secs(),
                 "back on the broker"
             ),
-            None => info!(broker = self.address, "connected to the broker"),
+            None => info!(broker, "connected to the broker"),
         }
+        self.shared.trouble.send_replace(None);
+        self.shared.accepted.send_replace(Some(generation));
         self.shared.status.send_replace(Status::Online);
         self.shared.online.send_replace(Some(self.number));
     }
 
-    /// Waits for the next attempt. A reason that lasts is told once.
-    async fn lost(&mut self, reason: String) {
+    /// Drops the connection and goes on with the identity that was adopted. The broker keeps the session, so nothing
+    /// that waits in it is lost, and the will is not published.
+    fn renewed(&mut self) {
         self.shared.online.send_replace(None);
+        self.events.clean();
+        let bundle = self.identity.borrow_and_update().bundle.clone();
+        let clean = self.events.options.clean_start();
+        self.events.options = options(&bundle, clean);
+        info!(broker = %bundle.broker, "connecting with another certificate");
+        self.prepare();
+    }
+
+    fn broker(&self) -> String {
+        self.identity.borrow().bundle.broker.to_string()
+    }
+
+    /// Waits for the next attempt. A reason that lasts is told once.
+    async fn lost(&mut self, kind: Offline, reason: String) {
+        if self.shared.online.send_replace(None).is_some() {
+            self.shared.last_reason.lock().get_or_insert(kind);
+        }
+        let generation = self.identity.borrow().generation;
+        self.shared.trouble.send_replace(Some(Trouble {
+            generation,
+            reason: kind,
+        }));
         self.shared.status.send_replace(Status::Offline);
+        let broker = self.broker();
         let now = Instant::now();
         let delay = self.backoff.delay(now, rand::random());
         let since = self.outage.as_ref().map_or(now, |outage| outage.since);
@@ -209,13 +240,21 @@ impl Connection {
             .as_ref()
             .is_some_and(|outage| outage.reason == reason);
         if known {
-            debug!(broker = self.address, ?delay, "still no broker: {reason}");
+            debug!(broker, ?delay, "still no broker: {reason}");
         } else {
-            warn!(broker = self.address, "no broker, trying again: {reason}");
+            warn!(broker, "no broker, trying again: {reason}");
         }
         self.outage = Some(Outage { since, reason });
         self.prepare();
-        tokio::time::sleep(delay).await;
+        // Another identity is a reason to try at once.
+        let identity = &mut self.identity;
+        let renewed = tokio::select! {
+            () = tokio::time::sleep(delay) => false,
+            Ok(()) = identity.changed() => true,
+        };
+        if renewed {
+            self.renewed();
+        }
     }
 
     fn received(&mut self, publish: &Publish) {
@@ -234,4 +273,24 @@ impl Connection {
         self.shared.refused.fetch_add(1, Ordering::Relaxed);
         warn!("refused a message from the broker: {reason}");
     }
+}
+
+/// How to connect as the device of this bundle. The will comes with each attempt.
+fn options(bundle: &Bundle, clean: bool) -> MqttOptions {
+    let broker = Broker::tcp(bundle.broker.host.clone(), bundle.broker.port);
+    let mut options = MqttOptions::new(bundle.device.as_str(), broker);
+    options.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(
+        Arc::clone(&bundle.tls),
+    )));
+    let mut network = NetworkOptions::new();
+    network.set_tcp_nodelay(true);
+    options
+        .set_network_options(network)
+        .set_keep_alive(KEEP_ALIVE_S)
+        .set_connect_timeout(CONNECT)
+        .set_clean_start(clean)
+        .set_session_expiry_interval(Some(SESSION_S))
+        .set_outgoing_inflight_upper_limit(INFLIGHT)
+        .set_max_packet_size(u32::try_from(PACKET_BYTES).ok());
+    options
 }

@@ -4,7 +4,8 @@
 //!
 //! One of the three libraries under `heron-camera`. It knows MQTT and the protocol's topics, and
 //! nothing of pictures: a broker that goes away is this crate's trouble alone, and media does not
-//! notice. `rumqttc` is used here and nowhere else in the firmware.
+//! notice. `rumqttc` is used here and nowhere else in the firmware. It is also how a camera comes by
+//! its identity and keeps it: enrolment and renewal over HTTPS (EST, RFC 7030).
 //!
 //! # Flow
 //!
@@ -18,10 +19,17 @@
 //!                                                Link::publish_*  (never blocks)
 //! ```
 //!
+//! ```text
+//! claim file, pairing code, serial number --> Enrolment --> bundle file --> Bundle --> Link
+//!                                                                ^                    |
+//!                                                                +------ Renewer -----+
+//! ```
+//!
 //! A connection begins with the subscription, then `online` presence, then every retained value once
 //! more: whatever a broker forgot in a restart, it knows again. It ends with `offline` presence and a
 //! reason, sent by us on [`Link::stop`] or by the broker from our will. Between the two the link comes
-//! back for ever, after delays by [`Backoff`].
+//! back for ever, after delays by [`Backoff`], and says in its next `online` presence why it was away:
+//! what it saw itself, or what [`Parting`] kept over a reboot.
 //!
 //! # Example
 //!
@@ -45,14 +53,54 @@
 
 mod backoff;
 mod bundle;
+mod clock;
 mod connection;
+mod enrolment;
+mod est;
+mod folder;
+mod https;
 mod inbox;
 mod link;
+mod outage;
 mod outbox;
+mod parting;
+mod pause;
 mod presence;
+mod renewal;
+mod renewer;
 mod sender;
+mod server;
+mod trust;
+mod whereabouts;
 
 pub use backoff::Backoff;
 pub use bundle::{AddressError, BrokerAddress, Bundle, BundleError, Validity};
+pub use clock::Clock;
+pub use enrolment::{
+    Advance, Claim, ClaimError, Enrolment, EnrolmentConfig, Introduction, PairingCode, Standing,
+    Step,
+};
+pub use est::{Answer, Credentials, DeviceKey, Est, EstError, KeyError, Subject};
 pub use inbox::Down;
-pub use link::{AgentConfig, Link, Status};
+pub use link::{AgentConfig, Generation, Link, Status, Trouble};
+pub use parting::Parting;
+pub use renewal::{Action, Asked, Renewal, Tried};
+pub use renewer::{IdentityEvent, Renewer};
+pub use server::{ServerUrl, ServerUrlError};
+pub use trust::check_authorities;
+
+/// Ways in for the fuzz targets of `tests/fuzz`, which see only what is public.
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    /// Reads what an EST server answers with.
+    pub fn certificates(body: &[u8]) {
+        if let Ok(found) = crate::est::pkcs7::certificates(body) {
+            let _ = crate::est::pkcs7::ours_first(&found, b"");
+        }
+    }
+
+    /// Reads a claim file.
+    pub fn claim(bytes: &[u8]) {
+        let _ = crate::enrolment::Claim::parse("heron-claim.toml".as_ref(), bytes);
+    }
+}

@@ -4,14 +4,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use heron_protocol::messages::{Offline, ReportedState, RtcUp, Section, Telemetry};
-use heron_protocol::{DeviceId, Message, Refused, SessionId, Topic, encode};
+use heron_protocol::messages::{Event, Offline, ReportedState, RtcUp, Section, Telemetry};
+use heron_protocol::{DeviceId, Label, Message, Refused, SessionId, Topic, encode};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::AbortHandle;
 use tracing::warn;
 
 use crate::bundle::Bundle;
+use crate::clock::Clock;
 use crate::connection::Connection;
 use crate::inbox::Down;
 use crate::outbox::Outbox;
@@ -37,10 +38,14 @@ pub struct AgentConfig {
     pub first_seq: u64,
     /// How long the broker waits with our will, in whole seconds: a short break is no news.
     pub will_delay: Duration,
+    /// Why this camera was away before it started, as [`Parting`](crate::Parting) knows it: the first presence tells.
+    pub last_reason: Option<Offline>,
+    /// What time it is.
+    pub clock: Clock,
 }
 
 impl AgentConfig {
-    /// The protocol's will delay of 20 s, and the rest as given.
+    /// The protocol's will delay of 20 s, no reason for an absence, and the rest as given.
     #[must_use]
     pub fn new(
         bundle: Bundle,
@@ -54,6 +59,8 @@ impl AgentConfig {
             boot_id: boot_id.into(),
             first_seq,
             will_delay: Duration::from_secs(20),
+            last_reason: None,
+            clock: Clock::new(),
         }
     }
 }
@@ -67,6 +74,25 @@ pub enum Status {
     Online,
     /// Stopped for good.
     Stopped,
+}
+
+/// Counts the identities of a link; the one it was started with is 0.
+pub type Generation = u64;
+
+/// What keeps a link from the broker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Trouble {
+    /// With which identity.
+    pub generation: Generation,
+    /// `network`, `broker` or `certificate`.
+    pub reason: Offline,
+}
+
+/// An identity to connect with.
+#[derive(Debug, Clone)]
+pub(crate) struct Adopted {
+    pub generation: Generation,
+    pub bundle: Bundle,
 }
 
 /// A running link. Clones are the same link; publishing never waits.
@@ -85,6 +111,14 @@ pub(crate) struct Shared {
     pub wake: Notify,
     /// The connection that is up.
     pub online: watch::Sender<Option<ConnectionNumber>>,
+    /// Why we were away, until a presence has told it.
+    pub last_reason: Mutex<Option<Offline>>,
+    /// Who we connect as.
+    pub identity: watch::Sender<Adopted>,
+    /// The identity that the broker accepted last.
+    pub accepted: watch::Sender<Option<Generation>>,
+    /// What keeps us from the broker now.
+    pub trouble: watch::Sender<Option<Trouble>>,
     pub stopping: watch::Sender<Option<Offline>>,
     pub status: watch::Sender<Status>,
     pub refused: AtomicU64,
@@ -101,6 +135,13 @@ impl Link {
             outbox: Mutex::default(),
             wake: Notify::new(),
             online: watch::Sender::new(None),
+            last_reason: Mutex::new(config.last_reason),
+            identity: watch::Sender::new(Adopted {
+                generation: 0,
+                bundle: config.bundle,
+            }),
+            accepted: watch::Sender::new(None),
+            trouble: watch::Sender::new(None),
             stopping: watch::Sender::new(None),
             status: watch::Sender::new(Status::Offline),
             refused: AtomicU64::new(0),
@@ -113,9 +154,9 @@ impl Link {
             firmware: config.firmware,
             boot_id: config.boot_id,
             first_seq: config.first_seq,
+            clock: config.clock,
         };
         let (client, connection) = Connection::new(
-            &config.bundle,
             config.will_delay,
             Arc::new(herald),
             Arc::clone(&shared),
@@ -160,6 +201,38 @@ impl Link {
     /// [`Refused`] when the message breaks the protocol's limits.
     pub fn publish_tele(&self, telemetry: &Telemetry) -> Result<(), Refused> {
         self.publish(Topic::Telemetry(self.shared.device.clone()), telemetry)
+    }
+
+    /// Tells that something happened once; of use for a day, and the last to be dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`] when the message breaks the protocol's limits.
+    pub fn publish_event(&self, name: Label, event: &Event) -> Result<(), Refused> {
+        self.publish(Topic::Event(self.shared.device.clone(), name), event)
+    }
+
+    /// Connects anew, as the same device with another key, certificate or broker. The MQTT session goes on. Returns
+    /// the identity's number, by which [`accepted`](Self::accepted) tells that the broker took it.
+    pub fn adopt(&self, bundle: Bundle) -> Generation {
+        let mut generation = 0;
+        self.shared.identity.send_modify(|adopted| {
+            generation = adopted.generation + 1;
+            *adopted = Adopted { generation, bundle };
+        });
+        generation
+    }
+
+    /// The identity that the broker accepted last; `None` before the first connection.
+    #[must_use]
+    pub fn accepted(&self) -> watch::Receiver<Option<Generation>> {
+        self.shared.accepted.subscribe()
+    }
+
+    /// What keeps the link from the broker now; `None` while it is online, or was never tried.
+    #[must_use]
+    pub fn trouble(&self) -> watch::Receiver<Option<Trouble>> {
+        self.shared.trouble.subscribe()
     }
 
     /// How the link stands, to look at and to wait for.

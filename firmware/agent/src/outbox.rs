@@ -2,18 +2,51 @@
 //!
 //! The table of topics tells how each message is kept here. A retained topic has one value: a newer
 //! one replaces it, and it is sent again after every connection, since a broker may have forgotten
-//! it. Anything else queues in order and is dropped when its expiry has passed, or when the queue is
-//! full and it is the oldest. So a broker that is away for a day costs a bounded amount of memory,
-//! and its return brings no flood of stale messages.
+//! it. Anything else queues in order until its expiry has passed. So a broker that is away for a day
+//! costs a bounded amount of memory, and its return brings no flood of stale messages.
+//!
+//! # What is dropped when the queue is full
+//!
+//! The queue holds 256 messages and 1 MiB. Beyond that the oldest message of the first of these classes
+//! goes that has one, and a new message of a class before all of them is not taken at all:
+//!
+//! | dropped | class | why |
+//! |---|---|---|
+//! | first | telemetry | the next one is seconds away |
+//! | second | signalling, replies to calls | whoever waits gives up after 15 or 30 s |
+//! | last | events | they happened once, and are of use for a day |
+//!
+//! Presence, state, alarms and jobs are retained topics: they are never dropped, only replaced.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use heron_protocol::Topic;
+use heron_protocol::topics::Kind;
 
 /// Messages that may wait in order. Signalling for a few viewers is tens of messages in 15 s.
 const QUEUE: usize = 256;
+/// Their bodies together.
+const QUEUE_BYTES: usize = 1024 * 1024;
+
+/// What a message is worth when there are too many; the lowest goes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Worth {
+    Telemetry,
+    Conversation,
+    Event,
+}
+
+impl Worth {
+    fn of(topic: &Topic) -> Self {
+        match topic.row().kind {
+            Kind::Telemetry => Self::Telemetry,
+            Kind::Event => Self::Event,
+            _ => Self::Conversation,
+        }
+    }
+}
 
 /// A message on its way out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +64,8 @@ pub struct Outgoing {
 pub struct Outbox {
     kept: Vec<Kept>,
     queue: VecDeque<Queued>,
+    /// The bodies in `queue` together.
+    bytes: usize,
     dropped: u64,
 }
 
@@ -43,6 +78,7 @@ struct Kept {
 
 #[derive(Debug)]
 struct Queued {
+    worth: Worth,
     topic: Topic,
     body: Bytes,
     until: Option<Instant>,
@@ -66,20 +102,41 @@ impl Outbox {
             }
             return;
         }
-        if self.queue.len() >= QUEUE {
-            self.queue.pop_front();
+        let worth = Worth::of(&topic);
+        while self.queue.len() >= QUEUE || self.bytes + body.len() > QUEUE_BYTES {
+            let least = self.queue.iter().map(|queued| queued.worth).min();
             self.dropped += 1;
+            if least.is_none_or(|least| worth < least) {
+                return;
+            }
+            let oldest = self
+                .queue
+                .iter()
+                .position(|queued| Some(queued.worth) == least);
+            if let Some(queued) = oldest.and_then(|oldest| self.queue.remove(oldest)) {
+                self.bytes -= queued.body.len();
+            }
         }
         let until = topic
             .row()
             .expiry_s
             .map(|seconds| now + Duration::from_secs(seconds.into()));
-        self.queue.push_back(Queued { topic, body, until });
+        self.bytes += body.len();
+        self.queue.push_back(Queued {
+            worth,
+            topic,
+            body,
+            until,
+        });
     }
 
     /// The next message to send. What is in order goes first: somebody waits for it.
     pub fn take(&mut self, now: Instant) -> Option<Outgoing> {
-        while let Some(Queued { topic, body, until }) = self.queue.pop_front() {
+        while let Some(queued) = self.queue.pop_front() {
+            let Queued {
+                topic, body, until, ..
+            } = queued;
+            self.bytes -= body.len();
             match until {
                 Some(until) if until <= now => self.dropped += 1,
                 _ => {
@@ -172,6 +229,53 @@ mod tests {
         assert_eq!(bodies.len(), QUEUE);
         assert_eq!(bodies[0], "3");
         assert_eq!(outbox.dropped(), 3);
+    }
+
+    fn event(number: usize) -> Topic {
+        Topic::Event(device(), format!("e{number}").parse().unwrap())
+    }
+
+    #[test]
+    fn telemetry_goes_before_signalling_and_events_go_last() {
+        let now = Instant::now();
+        let mut outbox = Outbox::default();
+        let telemetry = || Topic::Telemetry(device());
+        for number in 0..QUEUE / 2 {
+            outbox.put(now, event(number), "event".into());
+            outbox.put(now, telemetry(), "telemetry".into());
+        }
+        for _ in 0..QUEUE / 2 {
+            outbox.put(now, rtc(1), "rtc".into());
+        }
+        // Telemetry has made room for signalling; now signalling makes room for events.
+        outbox.put(now, event(500), "late event".into());
+        // And telemetry is worth less than all that waits.
+        outbox.put(now, telemetry(), "telemetry".into());
+        assert_eq!(outbox.dropped(), QUEUE as u64 / 2 + 2);
+        let bodies = bodies(&mut outbox, now);
+        let count = |wanted: &str| bodies.iter().filter(|body| *body == wanted).count();
+        assert_eq!(
+            (
+                count("event"),
+                count("telemetry"),
+                count("rtc"),
+                count("late event")
+            ),
+            (QUEUE / 2, 0, QUEUE / 2 - 1, 1)
+        );
+    }
+
+    #[test]
+    fn the_queue_is_bounded_in_bytes_too() {
+        let now = Instant::now();
+        let mut outbox = Outbox::default();
+        let body = Bytes::from(vec![b'x'; 60_000]);
+        for _ in 0..40 {
+            outbox.put(now, rtc(1), body.clone());
+        }
+        let kept = bodies(&mut outbox, now).len();
+        assert_eq!(kept, QUEUE_BYTES / body.len());
+        assert_eq!(outbox.bytes, 0);
     }
 
     #[test]

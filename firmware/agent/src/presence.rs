@@ -4,9 +4,11 @@
 //! whether from us or from the will. So whichever order a broker delivers them in, the higher number
 //! is the newer truth, and the late will of an old connection never hides a new one.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 use heron_protocol::messages::{Offline, Presence};
+
+use crate::clock::Clock;
 
 /// One connection's place in the order of all connections since the boot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +21,7 @@ pub struct Herald {
     pub boot_id: String,
     /// Where the count begins: higher than any earlier process of the same boot got.
     pub first_seq: u64,
+    pub clock: Clock,
 }
 
 impl Herald {
@@ -27,9 +30,16 @@ impl Herald {
         ConnectionNumber(self.first_seq.saturating_add(attempt.saturating_mul(2)))
     }
 
-    /// We are here.
-    pub fn online(&self, ConnectionNumber(number): ConnectionNumber) -> Presence {
-        self.presence(number, None)
+    /// We are here again, after we were away for `last_reason`.
+    pub fn online(
+        &self,
+        ConnectionNumber(number): ConnectionNumber,
+        last_reason: Option<Offline>,
+    ) -> Presence {
+        Presence {
+            last_reason,
+            ..self.presence(number, None)
+        }
     }
 
     /// We are gone.
@@ -41,21 +51,21 @@ impl Herald {
         Presence {
             online: reason.is_none(),
             reason,
+            last_reason: None,
             boot_id: self.boot_id.clone(),
             firmware: self.firmware.clone(),
             slot: None,
             seq,
-            at_ms: now_ms(),
+            at_ms: self.now_ms(),
         }
     }
-}
 
-fn now_ms() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| {
+    fn now_ms(&self) -> u64 {
+        let since = self.clock.now().duration_since(UNIX_EPOCH);
+        since.map_or(0, |since| {
             u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
         })
+    }
 }
 
 #[cfg(test)]
@@ -68,12 +78,13 @@ mod tests {
             firmware: "1".into(),
             boot_id: "b".into(),
             first_seq: 40,
+            clock: Clock::new(),
         };
         let (first, second) = (herald.number(0), herald.number(1));
         let order = [
-            herald.online(first).seq,
+            herald.online(first, None).seq,
             herald.offline(first, Offline::ConnectionLost).seq,
-            herald.online(second).seq,
+            herald.online(second, None).seq,
             herald.offline(second, Offline::Shutdown).seq,
         ];
         assert!(order.is_sorted_by(|a, b| a < b), "{order:?}");

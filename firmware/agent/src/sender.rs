@@ -43,7 +43,8 @@ async fn serve(
 ) -> bool {
     let mut online = shared.online.subscribe();
     shared.outbox.lock().reconnected();
-    let Ok(body) = encode(&herald.online(connection)) else {
+    let last_reason = shared.last_reason.lock().take();
+    let Ok(body) = encode(&herald.online(connection, last_reason)) else {
         return false;
     };
     let presence = Topic::Presence(shared.device.clone());

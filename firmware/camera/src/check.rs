@@ -5,13 +5,12 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::SystemTime;
 
-use heron_agent::Bundle;
+use heron_agent::{Bundle, Claim, Clock, Introduction};
 use heron_media::probe::{Report, probe};
 use heron_media::{AudioSourceConfig, SourceConfig};
 
-use crate::config::{AudioSource, Config, ConfigError, Problems, Video, VideoSource};
+use crate::config::{AudioSource, Config, ConfigError, Enrolment, Problems, Video, VideoSource};
 
 /// Prints one line for each thing that is wrong, or what the camera would use.
 pub fn check(path: &Path) -> anyhow::Result<ExitCode> {
@@ -22,7 +21,7 @@ pub fn check(path: &Path) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::FAILURE);
         }
     };
-    let (bundle, bundle_good) = match bundle(&config.bundle) {
+    let (bundle, bundle_good) = match bundle(&config) {
         Ok(line) => (line, true),
         Err(line) => (line, false),
     };
@@ -44,11 +43,16 @@ pub fn check(path: &Path) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::FAILURE)
 }
 
-/// What the bundle leads to, or what is wrong with it.
-fn bundle(path: &Path) -> Result<String, String> {
+/// What the bundle leads to, or what is wrong with it; without one, how the camera would enrol.
+fn bundle(config: &Config) -> Result<String, String> {
+    let path = config.bundle.as_path();
+    if !path.exists() {
+        return enrolment(&config.enrolment);
+    }
     let bundle = Bundle::load(path).map_err(|error| error.to_string())?;
     let complaint = |reason: String| Err(format!("bundle {}: {reason}", path.display()));
-    if let Err(reason) = bundle.validity.check(SystemTime::now()) {
+    let now = Clock::new().now();
+    if let Err(reason) = bundle.validity.check(now) {
         return complaint(format!("certificate: {reason}"));
     }
     let mode = fs::metadata(path).map_or(0, |metadata| metadata.permissions().mode() & 0o777);
@@ -58,12 +62,34 @@ fn bundle(path: &Path) -> Result<String, String> {
             path.display()
         ));
     }
-    let left = bundle.validity.until.duration_since(SystemTime::now());
+    let left = bundle.validity.until.duration_since(now);
     let days = left.map_or(0, |left| left.as_secs() / 86_400);
     Ok(format!(
         "bundle: device {} of {}, broker {}, certificate valid for {days} days",
         bundle.device, bundle.tenant, bundle.broker
     ))
+}
+
+/// How a camera without a bundle would enrol.
+fn enrolment(config: &Enrolment) -> Result<String, String> {
+    let file = config.claim_file.display();
+    match Claim::load(&config.claim_file).map_err(|error| error.to_string())? {
+        Some(Claim { server, secret, .. }) => {
+            let how = secret.map_or("pairing", |_| "a claim");
+            Ok(format!("bundle: none yet; enrols by {how} at {server}"))
+        }
+        None => match (&config.server, config.by) {
+            (Some(server), Introduction::Pairing) => {
+                Ok(format!("bundle: none yet; enrols by pairing at {server}"))
+            }
+            (Some(server), Introduction::Factory) => Ok(format!(
+                "bundle: none yet; enrols by the factory list at {server}"
+            )),
+            (None, _) => Err(format!(
+                "bundle: none, and no way to one: neither a claim file {file} nor a `server` in [enrolment]"
+            )),
+        },
+    }
 }
 
 /// What the config's sources come to on this machine, or which of them is not there.

@@ -6,7 +6,8 @@
 //! talks WebRTC, `heron-agent` talks MQTT; none of them knows another. What is here is the config
 //! ([`config`]), the wiring ([`run`]), and what a service owes its machine: supervision ([`media`]),
 //! systemd ([`service`]), figures ([`figures`], [`metrics`], [`report`]), the view of the camera without a
-//! control plane ([`local_view`]), and what viewers may ask of it on the data channel ([`control`]).
+//! control plane ([`local_view`]), what viewers may ask of it on the data channel ([`control`]), and how the camera comes
+//! by an identity ([`enrolling`]) and keeps it ([`identity`]).
 //!
 //! # Flow
 //!
@@ -24,12 +25,16 @@ mod check;
 mod config;
 mod control;
 mod devices;
+mod enrolling;
 mod exposition;
+mod factory;
 mod figures;
+mod identity;
 mod local_view;
 mod machine;
 mod media;
 mod metrics;
+mod qr;
 mod report;
 mod run;
 mod service;
@@ -61,6 +66,8 @@ enum Command {
     Run(ConfigArgument),
     /// Says what is wrong with a config, its bundle and its devices
     Check(ConfigArgument),
+    /// Prints this board's entry for a control plane's factory list, making its key if there is none
+    FactoryEntry(ConfigArgument),
     /// Lists cameras, microphones and encoders, and what Heron would pick
     Devices,
 }
@@ -81,6 +88,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Run(ConfigArgument { config }) => run::run(&config),
         Command::Check(ConfigArgument { config }) => check::check(&config),
+        Command::FactoryEntry(ConfigArgument { config }) => factory::entry(&config),
         Command::Devices => devices::list(),
     };
     match outcome {

@@ -9,6 +9,7 @@ use axum::routing::get;
 use heron_media::{Rung, RungStats};
 use heron_session::ViewerStats;
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
 use crate::exposition::Exposition;
@@ -16,7 +17,7 @@ use crate::figures::{Figures, Sources};
 use crate::{machine, wiring};
 
 /// Listens, and answers `GET /metrics` from then on.
-pub async fn serve(address: SocketAddr, sources: Sources) -> anyhow::Result<()> {
+pub async fn serve(address: SocketAddr, sources: Sources) -> anyhow::Result<JoinHandle<()>> {
     let listener = TcpListener::bind(address)
         .await
         .with_context(|| format!("metrics.listen: {address} cannot be used"))?;
@@ -25,13 +26,12 @@ pub async fn serve(address: SocketAddr, sources: Sources) -> anyhow::Result<()> 
         let text = render(&sources.figures(), machine::resident_bytes());
         ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text)
     });
-    tokio::spawn(async move {
+    Ok(tokio::spawn(async move {
         let router = Router::new().route("/metrics", answer);
         if let Err(error) = axum::serve(listener, router).await {
             warn!("the metrics listener ended: {error}");
         }
-    });
-    Ok(())
+    }))
 }
 
 fn render(figures: &Figures, resident_bytes: u64) -> String {

@@ -3,13 +3,13 @@
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use heron_agent::{AgentConfig, Bundle, Down, Link};
+use heron_agent::{AgentConfig, Bundle, Clock, Down, Link, Parting};
 use heron_protocol::Refused;
 use heron_protocol::messages::{EndReason, Offline, Section};
-use heron_session::{Event, Hub, HubConfig};
+use heron_session::{Calendar, Event, Hub, HubConfig};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
@@ -17,7 +17,9 @@ use tracing::{info, warn};
 
 use crate::config::Config;
 use crate::control::Control;
+use crate::enrolling::{self, Aborted};
 use crate::figures::{Figures, Sources};
+use crate::identity::{Change, Identity};
 use crate::media::Media;
 use crate::report::{self, Reporter};
 use crate::talk::Talk;
@@ -30,41 +32,94 @@ const LOOK: Duration = Duration::from_secs(1);
 const CLOSE_SESSIONS: Duration = Duration::from_millis(1500);
 const CLOSE_DEVICES: Duration = Duration::from_millis(400);
 
+/// Why a service ended.
+enum End {
+    /// Somebody said so.
+    Stopped,
+    /// The camera was enrolled anew: it begins again as another device.
+    Enrolled,
+}
+
 /// Runs until SIGTERM or SIGINT.
 pub fn run(path: &Path) -> anyhow::Result<ExitCode> {
     let config = Config::load(path)?;
-    let bundle = Bundle::load(&config.bundle)?;
-    if let Err(reason) = bundle.validity.check(SystemTime::now()) {
-        // Not fatal: the clock of a board without a battery may be set later.
-        warn!("{reason}");
-    }
     let runtime = tokio::runtime::Runtime::new().context("the async runtime does not start")?;
-    let outcome = runtime.block_on(serve(config, bundle));
+    let outcome = runtime.block_on(live(&config));
     // A thread that hangs in a driver must not keep the process.
     runtime.shutdown_background();
     outcome.map(|()| ExitCode::SUCCESS)
 }
 
-async fn serve(config: Config, bundle: Bundle) -> anyhow::Result<()> {
+/// Enrols where that is needed, and serves, for as long as nobody says stop.
+async fn live(config: &Config) -> anyhow::Result<()> {
+    let clock = Clock::new();
     let mut signals = Signals::listen()?;
+    let (mut parting, mut last_reason) =
+        Parting::open(&config.bundle, &machine::boot_id(), machine::reset_cause());
+    loop {
+        let Some(bundle) = enrolling::bundle(config, &clock, &mut signals).await? else {
+            parting.stopping(Offline::Shutdown);
+            return Ok(());
+        };
+        if let Err(reason) = bundle.validity.check(clock.now()) {
+            // Not fatal: the clock may be set later, and the certificate renewed.
+            warn!("{reason}");
+        }
+        let started = Started {
+            bundle,
+            clock: clock.clone(),
+            last_reason: last_reason.take(),
+        };
+        match serve(config, started, &mut signals, &mut parting).await? {
+            End::Stopped => return Ok(()),
+            End::Enrolled => info!("this camera was enrolled anew"),
+        }
+    }
+}
+
+/// Who a service is, and what it knows at its start.
+struct Started {
+    bundle: Bundle,
+    clock: Clock,
+    last_reason: Option<Offline>,
+}
+
+async fn serve(
+    config: &Config,
+    started: Started,
+    signals: &mut Signals,
+    parting: &mut Parting,
+) -> anyhow::Result<End> {
+    let Started {
+        bundle,
+        clock,
+        last_reason,
+    } = started;
     let video = config.video.pipeline();
     let audio = config.audio.pipeline();
-    let (hub, mut events) = Hub::new(hub_config(&bundle, &config));
+    let (hub, mut events) = Hub::new(hub_config(&bundle, &clock, config));
     let media = Media::start(video.clone(), audio.clone(), &hub).context("media does not start")?;
     let uptime_ms = u64::try_from(machine::uptime().as_millis()).unwrap_or(u64::MAX);
     info!(device = %bundle.device, broker = %bundle.broker, video = video.source.name(), "heron-camera {FIRMWARE}");
-    let agent = AgentConfig::new(bundle, FIRMWARE, machine::boot_id(), uptime_ms);
+    let mut agent = AgentConfig::new(bundle.clone(), FIRMWARE, machine::boot_id(), uptime_ms);
+    agent.clock = clock.clone();
+    agent.last_reason = last_reason;
     let (link, mut down) = Link::start(agent);
+    let mut identity = Identity::start(config, &link, &bundle, &clock);
     let sources = Sources {
         media: Arc::new(media),
         hub,
         link,
     };
+    let mut servers = Vec::new();
     if let Some(address) = config.metrics {
-        metrics::serve(address, sources.clone()).await?;
+        servers.push(Aborted(metrics::serve(address, sources.clone()).await?));
     }
     if let Some(local) = &config.local_view {
-        local_view::serve(local, sources.hub.clone(), Arc::clone(&sources.media)).await?;
+        let hub = sources.hub.clone();
+        servers.push(Aborted(
+            local_view::serve(local, hub, Arc::clone(&sources.media)).await?,
+        ));
     }
     let talk = Talk::new(config.audio.speaker(), Arc::clone(&sources.media));
     let mut camera = Camera::new(sources, Reporter::new(video, audio, FIRMWARE), talk);
@@ -73,29 +128,45 @@ async fn serve(config: Config, bundle: Bundle) -> anyhow::Result<()> {
     let mut look = every(LOOK);
     let mut telemetry = every(TELEMETRY);
     let mut watchdog = service::alive_interval().map(every);
-    loop {
+    let end = loop {
         tokio::select! {
             name = signals.next() => {
                 info!("stopping: {name}");
-                break;
+                service::stopping();
+                parting.stopping(Offline::Shutdown);
+                break End::Stopped;
             }
             Some(event) = events.recv() => camera.event(event),
             message = down.recv() => match message {
                 Some(message) => camera.down(message),
                 None => bail!("the link to the control plane ended"),
             },
-            _ = look.tick() => camera.look(),
+            change = identity.next() => match change {
+                Change::Renewed(bundle) => camera.sources.hub.renew(bundle.identity),
+                Change::Enrolled => break End::Enrolled,
+            },
+            _ = look.tick() => {
+                camera.look();
+                parting.distress(machine::distress());
+            }
             _ = telemetry.tick() => camera.telemetry(),
             () = tick(&mut watchdog) => camera.alive(),
         }
+    };
+    for server in servers {
+        server.end().await;
     }
-    service::stopping();
-    camera.stop(&mut events).await;
-    Ok(())
+    let reason = match end {
+        End::Stopped => Offline::Shutdown,
+        End::Enrolled => Offline::Restart,
+    };
+    camera.stop(&mut events, reason).await;
+    Ok(end)
 }
 
 fn hub_config(
     bundle: &Bundle,
+    clock: &Clock,
     Config {
         session,
         video,
@@ -108,6 +179,8 @@ fn hub_config(
         bundle.identity.clone(),
         bundle.grant_key.clone(),
     );
+    let clock = clock.clone();
+    config.calendar = Calendar::new(move || clock.now());
     config.max_viewers = session.max_viewers;
     config.udp_port = session.udp_port;
     config.tcp = session.tcp;
@@ -214,7 +287,7 @@ impl Camera {
     }
 
     /// Viewers are told, then the control plane, then the devices are closed.
-    async fn stop(mut self, events: &mut mpsc::UnboundedReceiver<Event>) {
+    async fn stop(mut self, events: &mut mpsc::UnboundedReceiver<Event>, reason: Offline) {
         let hub = self.sources.hub.clone();
         let closing = hub.close_all(
             EndReason::CameraShutdown,
@@ -235,7 +308,7 @@ impl Camera {
         while let Ok(event) = events.try_recv() {
             self.event(event);
         }
-        self.sources.link.stop(Offline::Shutdown).await;
+        self.sources.link.stop(reason).await;
         let devices = tokio::task::spawn_blocking(move || self.sources.media.stop());
         if timeout(CLOSE_DEVICES, devices).await.is_err() {
             warn!("a media device does not close; leaving it to the kernel");
@@ -251,7 +324,8 @@ fn log_refused(outcome: Result<(), Refused>) {
     }
 }
 
-struct Signals {
+/// What asks the service to stop.
+pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
 }
@@ -264,7 +338,8 @@ impl Signals {
         })
     }
 
-    async fn next(&mut self) -> &'static str {
+    /// The name of the signal that came. May be dropped and called again.
+    pub async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
@@ -272,14 +347,15 @@ impl Signals {
     }
 }
 
-fn every(period: Duration) -> Interval {
+/// Ticks from now on, and not faster after a delay.
+pub fn every(period: Duration) -> Interval {
     let mut interval = interval(period);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     interval
 }
 
 /// The next tick, or never.
-async fn tick(interval: &mut Option<Interval>) {
+pub async fn tick(interval: &mut Option<Interval>) {
     match interval {
         Some(interval) => {
             interval.tick().await;

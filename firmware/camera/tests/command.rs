@@ -155,7 +155,26 @@ fn a_bundle_that_cannot_be_used_is_told() {
     fs::remove_file(folder.path().join("bundle.toml")).unwrap();
     let (printed, _) = check(&folder);
     assert!(
-        printed.starts_with("bundle bundle.toml: cannot be read: No such file"),
+        printed.starts_with("bundle: none, and no way to one: neither a claim file "),
+        "{printed}"
+    );
+    fs::write(folder.path().join("claim.toml"), "server = \"https://h").unwrap();
+    let config = fs::read_to_string(folder.path().join("camera.toml")).unwrap();
+    let config = config.replace(
+        "[video]",
+        "[enrolment]\nclaim_file = \"claim.toml\"\n[video]",
+    );
+    write(folder.path(), "camera.toml", &config);
+    let (printed, good) = check(&folder);
+    assert!(
+        !good && printed.starts_with("claim file claim.toml:1: "),
+        "{printed}"
+    );
+    let claim = "server = \"https://heron.example:8443\"\nclaim = \"secret\"\n";
+    write(folder.path(), "claim.toml", claim);
+    let (printed, _) = check(&folder);
+    assert!(
+        printed.starts_with("bundle: none yet; enrols by a claim at https://heron.example:8443\n"),
         "{printed}"
     );
 }

@@ -12,6 +12,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::net::UnixDatagram;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -24,7 +25,7 @@ use tempfile::TempDir;
 /// A camera with the pattern and the tone, as systemd would start it.
 struct Camera {
     process: Child,
-    _folder: TempDir,
+    folder: TempDir,
     told: mpsc::Receiver<String>,
     metrics: u16,
 }
@@ -43,19 +44,19 @@ impl Camera {
         fs::write(folder.path().join("camera.toml"), config).unwrap();
         let socket = folder.path().join("notify");
         let told = listen(&UnixDatagram::bind(&socket).unwrap());
-        let process = Command::new(env!("CARGO_BIN_EXE_heron-camera"))
-            .args(["run", "--config", "camera.toml"])
-            .current_dir(folder.path())
-            .env("NOTIFY_SOCKET", &socket)
-            .env("WATCHDOG_USEC", "400000")
-            .spawn()
-            .unwrap();
         Self {
-            process,
-            _folder: folder,
+            process: launch(folder.path()),
+            folder,
             told,
             metrics,
         }
+    }
+
+    /// As systemd does after a crash.
+    fn crash_and_start_again(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+        self.process = launch(self.folder.path());
     }
 
     /// Waits until systemd would have been told this.
@@ -85,6 +86,16 @@ impl Camera {
         );
         (self.process.wait().unwrap(), started.elapsed())
     }
+}
+
+fn launch(folder: &Path) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_heron-camera"))
+        .args(["run", "--config", "camera.toml"])
+        .current_dir(folder)
+        .env("NOTIFY_SOCKET", folder.join("notify"))
+        .env("WATCHDOG_USEC", "400000")
+        .spawn()
+        .unwrap()
 }
 
 /// Reads at once, as systemd does: whoever is slow to read makes the sender wait.
@@ -176,4 +187,36 @@ async fn a_camera_without_a_broker_runs_and_stops_all_the_same() {
     let (status, took) = camera.terminate();
     assert!(status.success(), "{status}");
     assert!(took < Duration::from_secs(5), "{took:?}");
+}
+
+#[tokio::test]
+async fn after_a_crash_the_camera_says_why_it_was_away() {
+    let authority = Authority::new();
+    let broker = Broker::start(&authority);
+    let mut observer = Observer::start(&authority, broker.port).await;
+    let mut camera = Camera::start(&authority, broker.port);
+    let first = observer.presence().await;
+    assert_eq!((first.online, first.last_reason), (true, None));
+
+    camera.crash_and_start_again();
+    let mut again = observer.presence().await;
+    while !again.online {
+        assert_eq!(
+            again.reason,
+            Some(Offline::ConnectionLost),
+            "all a will can say"
+        );
+        again = observer.presence().await;
+    }
+    assert_eq!(again.last_reason, Some(Offline::Crash));
+    assert_eq!(again.boot_id, first.boot_id);
+
+    // A stop and a start are told too.
+    camera.terminate();
+    camera.process = launch(camera.folder.path());
+    let mut again = observer.presence().await;
+    while !again.online {
+        again = observer.presence().await;
+    }
+    assert_eq!(again.last_reason, Some(Offline::Shutdown));
 }

@@ -31,7 +31,8 @@ impl Viewer {
     pub(crate) fn estimated(&mut self, now: Instant) {
         let estimate = self.estimator.estimate();
         self.protect(&estimate, now);
-        self.outlet.set_target(estimate.target_bps, estimate.spare, now);
+        self.outlet
+            .set_target(estimate.target_bps, estimate.spare, now);
         while let Some(probe) = self.estimator.poll_probe(now) {
             self.outlet.probe(probe, now);
         }

@@ -1,13 +1,15 @@
 //! The browser tests: each starts the real binaries, and a script watches them with Chromium.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use heron_net_lab::{End, Namespace, Veth};
 use serde_json::json;
 
+use crate::newcomer::Newcomer;
 use crate::node::Node;
-use crate::stack::{SMALL_PATTERN, Stack};
+use crate::stack::{AV1_CHILD, SMALL_PATTERN, Stack};
 use crate::{browser, build, netns, packages, workspace};
 
 const PROFILE: &str = "dev";
@@ -24,8 +26,14 @@ const SCENARIOS: &[&str] = &[
     "local-view",
     "talk",
     TCP_ONLY,
+    PASS_THROUGH,
+    ENROLMENT,
 ];
 
+/// Its camera belongs to nobody at first.
+const ENROLMENT: &str = "enrolment";
+/// Its camera's picture comes encoded.
+const PASS_THROUGH: &str = "pass-through";
 /// Its browser is on another host, and no UDP comes from there.
 const TCP_ONLY: &str = "tcp-only";
 /// The wire between the two: this end, and the browser's.
@@ -43,6 +51,7 @@ pub fn run(only: &[String]) -> Result<()> {
     if !netns::inside() {
         packages::ensure_build()?;
         packages::ensure_browser()?;
+        packages::ensure_peers()?;
         build::all(PROFILE)?;
     }
     netns::enter()?;
@@ -82,12 +91,15 @@ pub fn run(only: &[String]) -> Result<()> {
 
 fn scenario(node: &Node, name: &str) -> Result<()> {
     let folder = workspace::target().join("e2e").join(name);
-    let (mut stack, mut input) = Stack::equipped(
-        &build::built(PROFILE),
-        &folder,
-        netns::ADDRESS,
-        SMALL_PATTERN,
-    )?;
+    if name == ENROLMENT {
+        return enrolment(node, &folder);
+    }
+    let picture = match name {
+        PASS_THROUGH => AV1_CHILD,
+        _ => SMALL_PATTERN,
+    };
+    let binaries = build::built(PROFILE);
+    let (mut stack, mut input) = Stack::equipped(&binaries, &folder, netns::ADDRESS, picture)?;
     let mut away = None;
     if name == TCP_ONLY {
         let host = away.insert(Namespace::new("viewer")?);
@@ -95,6 +107,14 @@ fn scenario(node: &Node, name: &str) -> Result<()> {
         input["chromium"] = json!(browser::on(host, &folder)?);
     }
     browser::run(node, name, &input, LIMIT, &mut |what, _| stack.answer(what))?.conclude()
+}
+
+fn enrolment(node: &Node, folder: &Path) -> Result<()> {
+    let binaries = build::built(PROFILE);
+    let mut newcomer = Newcomer::start(&binaries, folder, netns::ADDRESS, SMALL_PATTERN)?;
+    let input = newcomer.input(folder);
+    let answer = &mut |what: &str, argument: &str| newcomer.answer(what, argument);
+    browser::run(node, ENROLMENT, &input, LIMIT, answer)?.conclude()
 }
 
 /// A wire to a host from which no UDP comes through. It goes when that host does.

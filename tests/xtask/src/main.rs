@@ -20,6 +20,7 @@ mod e2e;
 mod equipment;
 mod http;
 mod netns;
+mod newcomer;
 mod node;
 mod packages;
 mod process;

@@ -41,7 +41,14 @@ const ARM_LAB: &[&str] = &[
 ];
 
 /// Foreign programs that the tests talk to. Each test starts its own; Debian's services are not wanted.
-const PEERS: &[&str] = &["coturn", "mosquitto", "mosquitto-clients"];
+const PEERS: &[&str] = &[
+    "coturn",
+    "curl",
+    "ffmpeg",
+    "mosquitto",
+    "mosquitto-clients",
+    "openssl",
+];
 /// The servers that Heron is measured against, and what feeds them.
 const BENCH: &[&str] = &[
     "janus",

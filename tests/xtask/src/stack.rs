@@ -17,7 +17,7 @@ use crate::process::{Process, tied};
 use crate::{http, step};
 
 /// Where the control plane answers on this machine.
-const LOCAL: &str = "127.0.0.1:8080";
+pub const LOCAL: &str = "127.0.0.1:8080";
 /// Where the camera answers for its figures.
 const METRICS: &str = "127.0.0.1:9143";
 /// How long either may take until it answers.
@@ -53,6 +53,20 @@ pub const SMALL_PATTERN: Picture = Picture {
     fps: 15,
     kbps: 300,
 };
+
+/// The same size as AV1, from a child: it is passed through, and Chromium can show it on every machine.
+pub const AV1_CHILD: Picture = Picture {
+    source: "exec",
+    ..SMALL_PATTERN
+};
+/// A live source with a key frame every second, for a child can be asked for none.
+const AV1_COMMAND: &str = r#"stream = "av1"
+command = [
+    "ffmpeg", "-v", "error", "-re", "-f", "lavfi", "-i", "testsrc2=size=320x180:rate=15",
+    "-c:v", "libaom-av1", "-usage", "realtime", "-cpu-used", "8", "-lag-in-frames", "0", "-g", "15", "-b:v", "300k",
+    "-f", "ivf", "-",
+]
+"#;
 
 /// The account that looks at the cameras.
 pub struct Account {
@@ -110,6 +124,18 @@ impl Control {
         self.process
             .take()
             .map_or(Ok(()), |mut process| process.kill())
+    }
+
+    /// Asks it to stop, and waits until it has.
+    pub fn stop(&mut self) -> Result<()> {
+        self.process
+            .take()
+            .map_or(Ok(()), |mut process| process.stop())
+    }
+
+    /// Its process, while it runs.
+    pub fn id(&self) -> Option<u32> {
+        self.process.as_ref().map(Process::id)
     }
 
     /// Fails when it has ended.
@@ -193,7 +219,11 @@ impl Camera {
     ) -> Result<Self> {
         let folder = bundle.parent().unwrap_or(Path::new("."));
         let audio = equipment.map_or("", Equipment::audio);
-        let mut config = camera_config("bundle.toml", picture, "", audio);
+        let device = match picture.source {
+            "exec" => AV1_COMMAND,
+            _ => "",
+        };
+        let mut config = camera_config("bundle.toml", picture, device, audio);
         let mut command = tied(program);
         command.args(["run", "--config", "heron-camera.toml"]);
         if let Some(equipment) = equipment {

@@ -18,6 +18,7 @@ const STEPS: &[Step] = &[
     ("format", format),
     ("dashboard", dashboard),
     ("clippy", clippy),
+    ("fuzz", fuzz),
     ("deny", deny),
     ("tests", tests),
     ("docs", docs),
@@ -115,6 +116,18 @@ fn clippy() -> Result<()> {
         "warnings",
     ];
     step::run(build::cargo().args(arguments))
+}
+
+/// The fuzz targets are a workspace of their own and want nightly to run; that they compile can be told without.
+fn fuzz() -> Result<()> {
+    let folder = workspace::root().join("tests/fuzz");
+    step::run(
+        build::cargo()
+            .args(["check", "--locked"])
+            .current_dir(&folder)
+            .env("RUSTFLAGS", "--cfg fuzzing")
+            .env("CARGO_TARGET_DIR", workspace::root().join("target/fuzz")),
+    )
 }
 
 fn tests() -> Result<()> {

@@ -3,16 +3,18 @@
 
 pub mod bridge;
 pub mod client;
+pub mod doors;
 pub mod mosquitto;
 pub mod pki;
+pub mod raw;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use heron_broker::{
-    Broker, BrokerConfig, BrokerStats, BrowserAccess, Limits, TlsListener, TokenRefused,
-    TokenVerifier,
+    Broker, BrokerConfig, BrokerStats, BrowserAccess, EveryDevice, Limits, TlsListener,
+    TokenRefused, TokenVerifier,
 };
 use heron_protocol::topics::TABLE;
 
@@ -131,6 +133,7 @@ pub fn config(pki: &Pki, tokens: Tokens, limits: Limits) -> BrokerConfig {
         devices: listener("device-ca.pem"),
         control: listener("control-ca.pem"),
         websocket: "127.0.0.1:0".parse().unwrap(),
+        gate: Arc::new(EveryDevice),
         tokens: Arc::new(tokens),
         limits,
     }

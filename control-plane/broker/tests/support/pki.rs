@@ -4,10 +4,12 @@ use std::fs;
 use std::path::PathBuf;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose,
+    RevokedCertParams, SerialNumber, date_time_ymd,
 };
 use tempfile::TempDir;
+use x509_parser::pem::parse_x509_pem;
 
 /// A certificate and its key, in PEM, and where they are.
 pub struct Identity {
@@ -15,6 +17,14 @@ pub struct Identity {
     pub key: String,
     pub certificate_path: PathBuf,
     pub key_path: PathBuf,
+}
+
+impl Identity {
+    /// The certificate's serial number.
+    pub fn serial(&self) -> Vec<u8> {
+        let (_, pem) = parse_x509_pem(self.certificate.as_bytes()).unwrap();
+        pem.parse_x509().unwrap().raw_serial().to_vec()
+    }
 }
 
 pub struct Pki {
@@ -33,6 +43,7 @@ impl Pki {
             params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
             params.key_usages = vec![
                 KeyUsagePurpose::KeyCertSign,
+                KeyUsagePurpose::CrlSign,
                 KeyUsagePurpose::DigitalSignature,
             ];
             let key = KeyPair::generate().unwrap();
@@ -83,6 +94,26 @@ impl Pki {
         let mut params = named("x");
         params.distinguished_name = rcgen::DistinguishedName::new();
         self.issue(&self.devices, "nameless", &params)
+    }
+
+    /// The list of these cameras' certificates, signed by the device CA.
+    pub fn revocation_list(&self, revoked: &[&Identity]) -> String {
+        let entry = |identity: &&Identity| RevokedCertParams {
+            serial_number: SerialNumber::from(identity.serial()),
+            revocation_time: date_time_ymd(2026, 1, 1),
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let params = CertificateRevocationListParams {
+            this_update: date_time_ymd(2026, 1, 1),
+            next_update: date_time_ymd(2050, 1, 1),
+            crl_number: SerialNumber::from(1_u64),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.iter().map(entry).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let list = params.signed_by(&self.devices).unwrap();
+        list.pem().unwrap()
     }
 
     pub fn control(&self, name: &str) -> Identity {

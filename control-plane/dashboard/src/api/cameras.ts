@@ -1,10 +1,15 @@
 /** Cameras, as the API has them. */
 
+import type { Keys } from '../rtc/trust';
 import { request } from './client';
+
+/** Whether a camera may take part. */
+export type Standing = 'trusted' | 'quarantined' | 'revoked';
 
 export interface Camera {
   id: string;
   name: string;
+  standing: Standing;
   online: boolean;
   reason: string | null;
   since_ms: number | null;
@@ -13,8 +18,8 @@ export interface Camera {
 }
 
 export interface CameraDetail extends Camera {
-  /** The key that this camera's proofs must be signed with. */
-  identity_key: JsonWebKey;
+  /** The keys of its certificates that are valid now: two during a renewal, none while it is kept out. */
+  identity_keys: JsonWebKey[];
 }
 
 export interface AddedCamera {
@@ -29,21 +34,23 @@ export const listCameras = async (): Promise<Camera[]> =>
 
 export const addCamera = (name: string): Promise<AddedCamera> => request('POST', '/cameras', { name });
 
-const keys = new Map<string, Promise<JsonWebKey>>();
+export const removeCamera = (id: string): Promise<void> => request('DELETE', `/cameras/${encodeURIComponent(id)}`);
 
-/** The camera's identity key; asked for once, so that a start need not wait for it again. */
-export function identityKey(id: string): Promise<JsonWebKey> {
-  const known = keys.get(id);
-  if (known) return known;
-  const asked = request<CameraDetail>('GET', `/cameras/${encodeURIComponent(id)}`).then((camera) => camera.identity_key);
-  keys.set(id, asked);
+const asked = new Map<string, Promise<readonly JsonWebKey[]>>();
+
+/** The keys that the camera's proofs may be signed with; asked for once, so that a start need not wait for them again. */
+export const identityKeys = (id: string): Keys => ({
+  known: () => asked.get(id) ?? ask(id),
+  fresh: () => ask(id),
+});
+
+function ask(id: string): Promise<readonly JsonWebKey[]> {
+  const keys = request<CameraDetail>('GET', `/cameras/${encodeURIComponent(id)}`).then((camera) => camera.identity_keys);
+  asked.set(id, keys);
   // A failure is not an answer: the next start asks again.
-  asked.catch(() => keys.delete(id));
-  return asked;
+  keys.catch(() => asked.delete(id));
+  return keys;
 }
 
-/** Forgets the keys: another person may sign in, or a camera was given a new certificate. */
-export function forgetIdentityKeys(id?: string): void {
-  if (id === undefined) keys.clear();
-  else keys.delete(id);
-}
+/** Forgets the keys: another person may sign in. */
+export const forgetIdentityKeys = (): void => asked.clear();

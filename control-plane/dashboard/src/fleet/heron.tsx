@@ -11,6 +11,9 @@ import { Link, type LinkState } from '../signalling/link';
 import { forgetStills } from '../stills/store';
 import { withUpdate } from './presence';
 
+/** News of cameras that comes in one burst. */
+const SETTLE_MS = 500;
+
 export interface Heron {
   me: Me;
   link: Link;
@@ -52,6 +55,13 @@ export function HeronProvider(props: ParentProps<{ me: Me; onSignedOut: () => vo
     }
   };
 
+  // However many cameras go at once, the list is asked for once.
+  let soon: ReturnType<typeof setTimeout> | undefined;
+  const reloadSoon = () => {
+    clearTimeout(soon);
+    soon = setTimeout(() => void reload(), SETTLE_MS);
+  };
+
   const link = new Link({
     state: (state) => {
       setLinkState(state);
@@ -60,8 +70,12 @@ export function HeronProvider(props: ParentProps<{ me: Me; onSignedOut: () => vo
     },
     camera: (device, update) => {
       const index = cameras.findIndex(({ id }) => id === device);
-      if (index < 0) void reload();
-      else setCameras(index, (camera) => withUpdate(camera, update));
+      if (index < 0) return void reload();
+      const before = cameras[index]?.online;
+      setCameras(index, (camera) => withUpdate(camera, update));
+      const { online, standing } = cameras[index] as Camera;
+      // One that went may have been put out, one that was out may have been let in: the list says.
+      if (online !== before && (!online || standing !== 'trusted')) reloadSoon();
     },
     signedOut: () => props.onSignedOut(),
   });
@@ -75,6 +89,7 @@ export function HeronProvider(props: ParentProps<{ me: Me; onSignedOut: () => vo
     window.addEventListener('online', wake);
   });
   onCleanup(() => {
+    clearTimeout(soon);
     document.removeEventListener('visibilitychange', wake);
     window.removeEventListener('online', wake);
     link.stop();

@@ -4,7 +4,7 @@ import type { CameraUpdate } from '../signalling/messages';
 import { inOrder, withUpdate } from './presence';
 
 const camera: Camera = {
-  ...{ id: 'front-door-01', name: 'Front door', online: true, reason: null },
+  ...{ id: 'front-door-01', name: 'Front door', standing: 'trusted', online: true, reason: null },
   ...{ since_ms: 1000, firmware: '0.1.0', viewers: 0 },
 };
 

@@ -25,3 +25,10 @@ test('a person is told what happens, and what to do', () => {
     ...{ headline: 'The picture was refused', detail: 'You may not watch this camera.' },
   });
 });
+
+test('a camera that is kept out does not come back by itself', () => {
+  const text = statusText({ at: 'offline' }, 'Since yesterday.', 'revoked');
+  expect(text).toEqual({ headline: 'Camera is revoked', detail: 'Its identity page says why.', tone: 'bad', again: false });
+  // The picture that is still there is.
+  expect(statusText({ at: 'playing' }, '', 'quarantined').headline).toBe('Live');
+});

@@ -1,5 +1,6 @@
 /** What the page says while there is no picture, or besides it. Pure. */
 
+import type { Standing } from '../api/cameras';
 import type { CallEnd } from '../rtc/call';
 import type { Status } from '../rtc/player';
 import { endSentence } from '../text/reasons';
@@ -16,7 +17,8 @@ export interface StatusText {
 }
 
 /** `offline` is what is known of the camera's absence: why, and since when. */
-export function statusText(status: Status, offline: string): StatusText {
+export function statusText(status: Status, offline: string, standing: Standing = 'trusted'): StatusText {
+  if (standing !== 'trusted' && status.at !== 'playing') return keptOut(standing);
   if ('after' in status && status.after && status.at !== 'playing') return tryingAgain(status.after);
   switch (status.at) {
     case 'opening':
@@ -43,6 +45,10 @@ export function statusText(status: Status, offline: string): StatusText {
     case 'stopped':
       return { ...stopped(status.end.reason), detail: endSentence(status.end), tone: 'bad', again: true };
   }
+}
+
+function keptOut(standing: Standing): StatusText {
+  return { headline: `Camera is ${standing}`, detail: 'Its identity page says why.', tone: 'bad', again: false };
 }
 
 function busy(headline: string, detail = ''): StatusText {

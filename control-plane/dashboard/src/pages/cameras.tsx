@@ -1,10 +1,10 @@
 /** All cameras, as cards with live presence. */
 
 import { createEffect, createSignal, For, Match, onMount, Show, Switch } from 'solid-js';
-import { type Camera, identityKey } from '../api/cameras';
+import { AddCameraDialog } from '../adding/dialog';
+import { type Camera, identityKeys } from '../api/cameras';
 import { useHeron } from '../fleet/heron';
 import { inOrder } from '../fleet/presence';
-import { AddCameraDialog } from '../parts/add-camera';
 import { PlusIcon } from '../parts/icons';
 import { PageLink } from '../parts/link';
 import { PresenceDetail, PresencePill } from '../parts/presence';
@@ -71,15 +71,15 @@ export function CamerasPage() {
 }
 
 function CameraCard(props: { camera: Camera }) {
-  // A start then need not wait for the key.
-  const prepare = () => void identityKey(props.camera.id).catch(() => undefined);
+  // A start then need not wait for the keys.
+  const prepare = () => void identityKeys(props.camera.id).known().catch(() => undefined);
   createEffect(() => props.camera.online && prepare());
   return (
     <li class="card" classList={{ 'card-offline': !props.camera.online }}>
       <PageLink href={`/cameras/${props.camera.id}`} testId={`camera-card-${props.camera.id}`} onPointerEnter={prepare} onFocus={prepare}>
         <span class="card-picture">
           <StillPicture device={props.camera.id} name={props.camera.name} />
-          <PresencePill online={props.camera.online} />
+          <PresencePill online={props.camera.online} standing={props.camera.standing} />
           <span class="card-play" aria-hidden="true">
             <svg viewBox="0 0 24 24">
               <path d="M8 5.500v13l11 -6.500Z" />
@@ -111,7 +111,7 @@ function NoCameras(props: { admin: boolean; onAdd: () => void }) {
       </div>
       <h2>No cameras yet</h2>
       <Show when={props.admin} fallback={<p>Ask an administrator to add one.</p>}>
-        <p>Add one here, then put its bundle file on the device.</p>
+        <p>Add one by the code it shows, or with a file on its SD card.</p>
         <button class="primary" type="button" onClick={() => props.onAdd()}>
           Add camera
         </button>

@@ -1,7 +1,7 @@
 /** One camera, live: wires the player to the picture, the figures and the keyboard. */
 
 import { createEffect, createSignal, on, onCleanup, onMount, Show } from 'solid-js';
-import { forgetIdentityKeys, identityKey } from '../api/cameras';
+import { identityKeys } from '../api/cameras';
 import { useHeron } from '../fleet/heron';
 import { expose } from '../live/debug';
 import { FiguresLine } from '../live/figures-line';
@@ -14,7 +14,7 @@ import { createSound } from '../live/sound';
 import { Stage, type Trust } from '../live/stage';
 import { statusText } from '../live/status';
 import { createTalk } from '../live/talk';
-import { BackIcon } from '../parts/icons';
+import { BackIcon, TrustedIcon } from '../parts/icons';
 import { PageLink } from '../parts/link';
 import { PresencePill } from '../parts/presence';
 import { now } from '../parts/ticking';
@@ -63,13 +63,13 @@ function Watch(props: { device: string }) {
       linked: () => heron.linkState() === 'online',
       // Until the list is here, the control plane is asked; it knows.
       online: () => camera()?.online ?? !heron.loaded(),
-      key: () => identityKey(props.device),
+      keys: identityKeys(props.device),
     },
     {
       status: (status) => {
         setStatus(status);
-        if (status.at === 'opening' || status.at === 'retrying') setFigures(undefined);
         if (status.at === 'playing' || status.at === 'interrupted') return;
+        setFigures(undefined);
         setMayTalk(false);
         setReachable(false);
         image.attach(undefined);
@@ -106,7 +106,7 @@ function Watch(props: { device: string }) {
   player.start(movedAt() ?? performance.now());
   onCleanup(() => leaving());
 
-  const text = () => statusText(status(), absence());
+  const text = () => statusText(status(), absence(), camera()?.standing);
   const trust = (): Trust => {
     const current = status();
     if (current.at === 'stopped' && current.end.reason === 'untrusted') return 'refused';
@@ -120,11 +120,7 @@ function Watch(props: { device: string }) {
     return `Since ${ago(since, now())}${reason ? `: ${reason}` : ''}.`;
   }
 
-  const again = () => {
-    // The camera may have been given a new certificate meanwhile.
-    forgetIdentityKeys(props.device);
-    player.start(performance.now());
-  };
+  const again = () => player.start(performance.now());
 
   const shortcut = (event: KeyboardEvent) => {
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
@@ -157,6 +153,15 @@ function Watch(props: { device: string }) {
     });
   });
   createEffect(on([heron.linkState, heron.loaded, () => camera()?.online], () => player.surroundingsChanged()));
+  // Let in again, it need not be asked for again.
+  createEffect(
+    on(
+      () => camera()?.standing,
+      (standing, before) => {
+        if (standing === 'trusted' && before !== undefined && before !== 'trusted') again();
+      },
+    ),
+  );
   createEffect(() => (document.title = `${name()} · Heron`));
 
   return (
@@ -166,7 +171,11 @@ function Watch(props: { device: string }) {
           <BackIcon />
         </PageLink>
         <h1>{name()}</h1>
-        <Show when={camera()}>{(camera) => <PresencePill online={camera().online} />}</Show>
+        <Show when={camera()}>{(camera) => <PresencePill online={camera().online} standing={camera().standing} />}</Show>
+        <PageLink class="live-identity" href={`/cameras/${props.device}/identity`} aria-label="Identity" testId="identity-link">
+          <TrustedIcon />
+          <span>Identity</span>
+        </PageLink>
       </div>
       <div class="viewing">
         <Stage

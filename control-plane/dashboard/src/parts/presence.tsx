@@ -1,30 +1,40 @@
 /** Whether a camera is there: a dot, a word, and for an absent one why and since when. */
 
-import { Show } from 'solid-js';
-import type { Camera } from '../api/cameras';
+import type { Camera, Standing } from '../api/cameras';
 import { ago } from '../text/format';
 import { offlineReason } from '../text/reasons';
 import { now } from './ticking';
 
-export function PresencePill(props: { online: boolean }) {
+const KEPT_OUT = { trusted: undefined, quarantined: 'Quarantined', revoked: 'Revoked' };
+
+export function PresencePill(props: { online: boolean; standing: Standing }) {
   return (
-    <span class="pill" classList={{ 'pill-online': props.online, 'pill-offline': !props.online }} data-testid="camera-online" data-online={props.online}>
+    <span
+      class="pill"
+      classList={{
+        'pill-online': props.online,
+        'pill-offline': !props.online,
+        'pill-kept-out': KEPT_OUT[props.standing] !== undefined,
+      }}
+      data-testid="camera-online"
+      data-online={props.online}
+      data-standing={props.standing}
+    >
       <span class="dot" aria-hidden="true" />
-      {props.online ? 'Online' : 'Offline'}
+      {KEPT_OUT[props.standing] ?? (props.online ? 'Online' : 'Offline')}
     </span>
   );
 }
 
 export function PresenceDetail(props: { camera: Camera }) {
-  const since = () => (props.camera.since_ms === null ? '' : ago(props.camera.since_ms, now()));
-  return (
-    <Show when={!props.camera.online} fallback={<span>{since() && `Connected ${since()}`}</span>}>
-      <Show when={since()} fallback={<span>Never connected yet</span>}>
-        <span>
-          Went offline {since()}
-          <Show when={offlineReason(props.camera.reason)}>{(reason) => `: ${reason()}`}</Show>
-        </span>
-      </Show>
-    </Show>
-  );
+  const text = () => {
+    const { online, reason, since_ms, standing } = props.camera;
+    if (standing !== 'trusted') return 'It is kept out, and cannot connect';
+    if (since_ms === null) return online ? '' : 'Never connected yet';
+    const since = ago(since_ms, now());
+    if (online) return `Connected ${since}`;
+    const why = offlineReason(reason);
+    return `Went offline ${since}${why ? `: ${why}` : ''}`;
+  };
+  return <span>{text()}</span>;
 }

@@ -18,7 +18,7 @@ import { Control } from './control';
 import { type Figures, figures, type ShownFrame } from './figures';
 import { fromWire, toWire, useServers, viewingPeer } from './peer';
 import { Phases } from './phases';
-import { Untrusted, verifyProof } from './trust';
+import { type Keys, Untrusted, verifyProof } from './trust';
 
 export type CallState = 'opening' | 'answering' | 'connecting' | 'playing' | 'interrupted';
 
@@ -81,15 +81,17 @@ export class Call {
   readonly #shown: ShownFrame[] = [];
   #figures: Figures | undefined;
 
-  /** Begins at once. `clicked` is when the person asked, `key` what the camera's proof must be signed with. */
+  /** Begins at once. `clicked` is when the person asked, `keys` what the camera's proof must be signed with. */
   constructor(
     private readonly signals: Signals,
     private readonly camera: string,
-    private readonly key: Promise<JsonWebKey>,
+    private readonly keys: Keys,
     clicked: number,
     private readonly events: CallEvents,
   ) {
     this.phases = new Phases(clicked);
+    // Here by the time of the answer; a failure is met then.
+    keys.known().catch(() => undefined);
     this.#control = new Control(this.#viewing.control, (method) => this.events.notified(method));
     // Messages are handled one after the other, however long one takes.
     this.#mute = signals.hear(this.#id, (message) => {
@@ -231,7 +233,7 @@ export class Call {
     if (this.trusted) return;
     const offer = this.#peer.localDescription?.sdp;
     if (this.session === undefined || offer === undefined) throw new Error('an answer came before the session');
-    await verifyProof(proof, await this.key, { session: this.session, camera: this.camera, offer, answer: sdp });
+    await verifyProof(proof, this.keys, { session: this.session, camera: this.camera, offer, answer: sdp });
     if (this.#ended) return;
     this.trusted = true;
     this.phases.end('answered', performance.now());

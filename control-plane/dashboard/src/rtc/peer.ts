@@ -51,7 +51,7 @@ function makeViewingPeer(): ViewingPeer {
   // No microphone is asked for: what is sent is nothing, until somebody talks.
   const audio: Transceiver = peer.addTransceiver('audio', { direction: 'sendrecv' });
   const control = peer.createDataChannel('control');
-  preferH264(video);
+  preferCamerasCodecs(video);
   askForCaptureTime(video);
   for (const { receiver } of [video, audio]) showAtOnce(receiver);
   const viewing: ViewingPeer = { peer, control, audio, offer: peer.createOffer() };
@@ -95,12 +95,13 @@ export function fromWire(candidate: Candidate): RTCIceCandidateInit {
   };
 }
 
-/** Cameras send H.264; offering that alone keeps the offer small. */
-function preferH264(transceiver: RTCRtpTransceiver): void {
+/** What a camera may send, the likeliest first, and what repairs it; the browser's others would only swell the offer. */
+const WANTED = ['H264', 'H265', 'AV1', 'rtx', 'flexfec-03'].map((name) => `video/${name}`);
+
+function preferCamerasCodecs(transceiver: RTCRtpTransceiver): void {
   const codecs = RTCRtpReceiver.getCapabilities('video')?.codecs ?? [];
-  const h264 = codecs.filter(({ mimeType }) => mimeType === 'video/H264');
-  const repair = codecs.filter(({ mimeType }) => mimeType === 'video/rtx');
-  if (h264.length > 0) transceiver.setCodecPreferences([...h264, ...repair]);
+  const wanted = WANTED.flatMap((name) => codecs.filter(({ mimeType }) => mimeType === name));
+  if (wanted.length > 0) transceiver.setCodecPreferences(wanted);
 }
 
 function askForCaptureTime(transceiver: Transceiver): void {

@@ -7,6 +7,7 @@ import { Backoff } from '../signalling/backoff';
 import { Call, type CallEnd, type CallState, type Rung, type Signals } from './call';
 import type { Figures, ShownFrame } from './figures';
 import { afterEnd } from './retry';
+import type { Keys } from './trust';
 
 export type Status =
   /** A call is under way; `after` is how the one before it ended, while this one has not led to a picture. */
@@ -38,7 +39,7 @@ export interface Surroundings {
   signals: Signals;
   linked(): boolean;
   online(): boolean;
-  key(): Promise<JsonWebKey>;
+  keys: Keys;
 }
 
 const FIGURES_MS = 1000;
@@ -77,7 +78,7 @@ export class Player {
     this.#under('opening');
     this.events.trusted(false);
     this.#polls = 0;
-    const call = new Call(this.around.signals, this.camera, this.around.key(), clicked, {
+    const call = new Call(this.around.signals, this.camera, this.around.keys, clicked, {
       state: (state) => this.#calls(call, state),
       media: (stream) => this.events.media(stream),
       ended: (end) => this.#ended(end),

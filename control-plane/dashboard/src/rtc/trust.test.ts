@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, test } from 'vitest';
-import { type Expected, Untrusted, verifyProof } from './trust';
+import { type Expected, type Keys, Untrusted, verifyProof } from './trust';
 
 const fingerprint = (byte: string) => `sha-256 ${Array(32).fill(byte).join(':')}`;
 const sdp = (byte: string) => `v=0\r\na=fingerprint:${fingerprint(byte)}\r\nm=video\r\n`;
@@ -46,8 +46,11 @@ beforeAll(async () => {
   camera = await keys();
 });
 
+/** A control plane that names these keys, and named others when it was asked before. */
+const named = (now: JsonWebKey[], before = now): Keys => ({ known: async () => before, fresh: async () => now });
+
 const refusal = async (proof: string, key = camera.jwk, expected = EXPECTED) => {
-  const error: unknown = await verifyProof(proof, key, expected).then(
+  const error: unknown = await verifyProof(proof, named([key]), expected).then(
     () => undefined,
     (reason: unknown) => reason,
   );
@@ -57,12 +60,12 @@ const refusal = async (proof: string, key = camera.jwk, expected = EXPECTED) => 
 
 describe('a proof', () => {
   test('of the camera itself is accepted', async () => {
-    await verifyProof(await sign(camera.pair), camera.jwk, EXPECTED);
+    await verifyProof(await sign(camera.pair), named([camera.jwk]), EXPECTED);
   });
 
   test('is the same in any letter case of the fingerprints', async () => {
     const offer = EXPECTED.offer.toLowerCase();
-    await verifyProof(await sign(camera.pair), camera.jwk, { ...EXPECTED, offer });
+    await verifyProof(await sign(camera.pair), named([camera.jwk]), { ...EXPECTED, offer });
   });
 
   test.each([
@@ -112,6 +115,25 @@ describe('a proof', () => {
 
   test.each(['', '.', 'a.b.c', '...', 'no proof', '!.!.!'])('that is garbage is refused: %j', async (proof) => {
     await refusal(proof);
+  });
+
+  test('may be signed with either key while the camera renews its certificate', async () => {
+    const next = await keys();
+    for (const { pair } of [camera, next]) await verifyProof(await sign(pair), named([next.jwk, camera.jwk]), EXPECTED);
+  });
+
+  test('with a key that is newer than the ones we knew is accepted, with one that is older is not', async () => {
+    const next = await keys();
+    const renewed = named([next.jwk], [camera.jwk]);
+    await verifyProof(await sign(next.pair), renewed, EXPECTED);
+    const stranger = await sign((await keys()).pair);
+    await expect(verifyProof(stranger, renewed, EXPECTED)).rejects.toThrow(/not signed with this camera's key/);
+    const dropped = named([next.jwk], []);
+    await expect(verifyProof(await sign(camera.pair), dropped, EXPECTED)).rejects.toThrow(Untrusted);
+  });
+
+  test('of a camera that is kept out is refused: the control plane names no key of it', async () => {
+    await expect(verifyProof(await sign(camera.pair), named([]), EXPECTED)).rejects.toThrow(Untrusted);
   });
 
   test('needs a key the control plane vouches for', async () => {

@@ -2,9 +2,12 @@
  * Who is at the other end: verifies the proof a camera sends with its answer.
  *
  * The broker and everything between carry messages but are not trusted. The camera signs (JWS, ES256: RFC 7515 and
- * RFC 7518 section 3.4) the session, its own name and both DTLS fingerprints; we check the signature with the key that
+ * RFC 7518 section 3.4) the session, its own name and both DTLS fingerprints; we check the signature with the keys that
  * the control plane's API names over HTTPS, and every claim against what we ourselves know. This happens before the
  * answer is applied, so an untrusted answer never yields a picture.
+ *
+ * A camera that renews its certificate has two keys for a while, and either may sign. One that renewed since we asked
+ * signs with a key that we have not heard of: we ask once more before we call it a stranger.
  */
 
 import { type Fingerprint, FingerprintError, fingerprintOf, parseFingerprint } from './sdp';
@@ -24,13 +27,24 @@ export interface Expected {
 /** Why the other end is not the camera that was asked for. The message is shown to the person as it is. */
 export class Untrusted extends Error {}
 
+/** The keys that the control plane names for one camera. */
+export interface Keys {
+  /** As they were when somebody last asked; asks where nobody has. */
+  known(): Promise<readonly JsonWebKey[]>;
+  /** As they are now. */
+  fresh(): Promise<readonly JsonWebKey[]>;
+}
+
 const TYP = 'heron-proof+jwt';
 const ES256 = { name: 'ECDSA', hash: 'SHA-256' } as const;
 const P256 = { name: 'ECDSA', namedCurve: 'P-256' } as const;
 
 /** Resolves when `proof` is the camera's own signature over exactly `expected`; otherwise throws {@link Untrusted}. */
-export async function verifyProof(proof: string, key: JsonWebKey, expected: Expected): Promise<void> {
-  const claims = await openJws(proof, key);
+export async function verifyProof(proof: string, keys: Keys, expected: Expected): Promise<void> {
+  const jws = readJws(proof);
+  const signed = (await signedByAny(jws, await keys.known())) || (await signedByAny(jws, await keys.fresh()));
+  if (!signed) throw new Untrusted("The answer is not signed with this camera's key.");
+  const claims = parseObject(jws.payload);
   if (claims['sid'] !== expected.session) throw new Untrusted('The camera signed another session than this one.');
   if (claims['iss'] !== expected.camera) throw new Untrusted('Another camera than this one answered.');
   requireSame(
@@ -45,18 +59,28 @@ export async function verifyProof(proof: string, key: JsonWebKey, expected: Expe
   );
 }
 
-/** The claims of a JWS that `key` signed and that says it is a proof. */
-async function openJws(token: string, key: JsonWebKey): Promise<Record<string, unknown>> {
+interface Jws {
+  signed: Uint8Array<ArrayBuffer>;
+  payload: string;
+  signature: Uint8Array<ArrayBuffer>;
+}
+
+/** The parts of a JWS that says it is a proof. */
+function readJws(token: string): Jws {
   const parts = token.split('.');
   const [header, payload, signature] = parts;
   if (parts.length !== 3 || !header || !payload || !signature) throw malformed();
   // Named here, never taken from the token: RFC 8725 section 3.1.
   const { alg, typ } = parseObject(header);
   if (alg !== 'ES256' || typ !== TYP) throw malformed();
-  const signed = new TextEncoder().encode(`${header}.${payload}`);
-  const valid = await crypto.subtle.verify(ES256, await importKey(key), fromBase64Url(signature), signed);
-  if (!valid) throw new Untrusted("The answer is not signed with this camera's key.");
-  return parseObject(payload);
+  return { signed: new TextEncoder().encode(`${header}.${payload}`), payload, signature: fromBase64Url(signature) };
+}
+
+async function signedByAny({ signed, signature }: Jws, keys: readonly JsonWebKey[]): Promise<boolean> {
+  for (const key of keys) {
+    if (await crypto.subtle.verify(ES256, await importKey(key), signature, signed)) return true;
+  }
+  return false;
 }
 
 async function importKey(key: JsonWebKey): Promise<CryptoKey> {

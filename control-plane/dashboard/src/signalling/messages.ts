@@ -27,7 +27,20 @@ export type EndReason =
   | 'bad_message'
   | 'failed';
 
-export type OfflineReason = 'connection_lost' | 'shutdown' | 'restart' | 'reboot';
+export type OfflineReason =
+  | 'connection_lost'
+  | 'shutdown'
+  | 'restart'
+  | 'reboot'
+  | 'power'
+  | 'network'
+  | 'broker'
+  | 'certificate'
+  | 'watchdog'
+  | 'crash'
+  | 'update'
+  | 'thermal'
+  | 'under_voltage';
 
 export type CandidateKind = 'host' | 'srflx' | 'prflx' | 'relay';
 

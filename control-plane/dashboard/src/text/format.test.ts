@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { ago, bitRate, bytes, clock, duration, milliseconds, sentence } from './format';
+import { ago, bitRate, bytes, clock, day, duration, milliseconds, sentence } from './format';
 
 const NOW = new Date(2026, 10, 22, 14, 30).getTime();
 
@@ -13,6 +13,10 @@ test('times that passed', () => {
 test('times of day', () => {
   expect(clock(new Date(2026, 10, 22, 9, 5).getTime(), NOW)).toBe('09:05');
   expect(clock(new Date(2026, 10, 20, 9, 5).getTime(), NOW)).toBe('20 Nov, 09:05');
+});
+
+test('days', () => {
+  expect(day(new Date(2026, 10, 20, 9, 5).getTime())).toBe('20 Nov 2026');
 });
 
 test('durations', () => {

@@ -20,6 +20,10 @@ export function clock(thenMs: number, nowMs: number): string {
   return new Intl.DateTimeFormat('en-GB', sameDay ? time : { day: 'numeric', month: 'short', ...time }).format(then);
 }
 
+/** `22 Nov 2026`. */
+export const day = (ms: number): string =>
+  new Intl.DateTimeFormat('en-GB', { day: 'numeric', month: 'short', year: 'numeric' }).format(ms);
+
 /** `48 s`, `12 min`, `1 h 05 min`. */
 export function duration(ms: number): string {
   const seconds = Math.max(0, Math.round(ms / 1000));

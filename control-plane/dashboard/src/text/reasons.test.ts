@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { CallEnd } from '../rtc/call';
-import { endSentence, offlineReason, storedEnd } from './reasons';
+import { awayReason, endSentence, offlineReason, storedEnd } from './reasons';
 
 test('an end says why, in the words of who ended it', () => {
   expect(endSentence({ reason: 'limit', detail: '' })).toMatch(/Too many people/);
@@ -8,6 +8,13 @@ test('an end says why, in the words of who ended it', () => {
     'The camera refused to be watched. (the grant has expired)',
   );
   expect(endSentence({ reason: 'untrusted', detail: 'another camera answered' })).toBe('Another camera answered.');
+});
+
+test('why a camera is away is said in its present, why it was in its past', () => {
+  expect(offlineReason('power')).toBe('its power went away');
+  expect(awayReason('power')).toBe('its power had gone away');
+  expect(awayReason('certificate')).toBe('a certificate was not accepted');
+  expect(awayReason(null)).toBe('');
 });
 
 test('words of a newer version are shown as they are', () => {

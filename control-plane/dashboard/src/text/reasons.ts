@@ -8,12 +8,42 @@ const OFFLINE: Record<string, string> = {
   shutdown: 'its service was stopped',
   restart: 'its service is restarting',
   reboot: 'it is rebooting',
+  power: 'its power went away',
+  network: 'its network went away',
+  broker: 'the broker was away, or turned it down',
+  certificate: 'a certificate was not accepted',
+  watchdog: 'its watchdog reset it',
+  crash: 'its service crashed',
+  update: 'it is being updated',
+  thermal: 'it became too hot',
+  under_voltage: 'its supply voltage was too low',
 };
 
 /** Why a camera is not there, to follow "Offline:"; empty when nothing is known. */
 export function offlineReason(reason: string | null): string {
   if (reason === null) return '';
   return OFFLINE[reason] ?? reason.replaceAll('_', ' ');
+}
+
+const AWAY: Record<string, string> = {
+  connection_lost: 'its power or network had gone away',
+  shutdown: 'its service had been stopped',
+  restart: 'its service was restarted',
+  reboot: 'it was rebooted',
+  power: 'its power had gone away',
+  network: 'its network had gone away',
+  broker: 'the broker had been away, or had turned it down',
+  watchdog: 'its watchdog had reset it',
+  crash: 'its service had crashed',
+  update: 'it was updated',
+  thermal: 'it had become too hot',
+  under_voltage: 'its supply voltage had been too low',
+};
+
+/** Why a camera that is back had been away; empty when nothing is known. */
+export function awayReason(reason: string | null): string {
+  if (reason === null) return '';
+  return AWAY[reason] ?? offlineReason(reason);
 }
 
 const ENDS: Record<string, string> = {

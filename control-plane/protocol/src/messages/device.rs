@@ -14,7 +14,7 @@ const STATE_BYTES: usize = 8 * 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Offline {
-    /// The broker published the will: power or network went away.
+    /// The broker published the will: power or network went away. The camera tells which when it is back.
     ConnectionLost,
     /// The service was stopped.
     Shutdown,
@@ -22,6 +22,43 @@ pub enum Offline {
     Restart,
     /// The machine reboots.
     Reboot,
+    /// The machine went down without a stop, and its kernel blames nobody: the power went away.
+    Power,
+    /// The way to the broker was gone: no link, no name, no route, or the connection went silent.
+    Network,
+    /// The broker was not there, or turned the camera away for a while.
+    Broker,
+    /// A certificate was not accepted: the camera's by the broker, or the broker's by the camera.
+    Certificate,
+    /// The machine was reset by its hardware watchdog.
+    Watchdog,
+    /// The service ended without a stop while the machine went on.
+    Crash,
+    /// New firmware was put in.
+    Update,
+    /// The machine was too hot to go on.
+    Thermal,
+    /// The supply's voltage was too low to go on.
+    UnderVoltage,
+}
+
+impl Offline {
+    /// Every reason.
+    pub const ALL: [Self; 13] = [
+        Self::ConnectionLost,
+        Self::Shutdown,
+        Self::Restart,
+        Self::Reboot,
+        Self::Power,
+        Self::Network,
+        Self::Broker,
+        Self::Certificate,
+        Self::Watchdog,
+        Self::Crash,
+        Self::Update,
+        Self::Thermal,
+        Self::UnderVoltage,
+    ];
 }
 
 /// `up/presence`: whether the device is there. Also the device's will, with `online` false.
@@ -32,6 +69,10 @@ pub struct Presence {
     /// Why not, when `online` is false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Offline>,
+    /// Why the device was away before this connection, as it knows by now; only when `online` is true. The will can
+    /// only say that the connection was lost, so this is the better word on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_reason: Option<Offline>,
     /// Changes with each boot of the machine; two devices with one identity show here.
     pub boot_id: String,
     /// The firmware's version.
@@ -52,6 +93,9 @@ impl Presence {
         text("slot", self.slot.as_deref().unwrap_or(""), 32)?;
         if self.online && self.reason.is_some() {
             return Err("reason is only allowed when online is false".into());
+        }
+        if !self.online && self.last_reason.is_some() {
+            return Err("last_reason is only allowed when online is true".into());
         }
         Ok(())
     }

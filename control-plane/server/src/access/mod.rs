@@ -1,10 +1,12 @@
 //! Who may come in: passwords, the sign-in cookie, throttling, and where a request comes from.
 //!
-//! [`Door`] does the work; the extractors [`SignedIn`] and [`Admin`] guard handlers; [`same_origin`] guards every
+//! [`Door`] does the work; the extractors [`SignedIn`], [`Admin`] and [`EnrolledDevice`] guard
+//! handlers; [`same_origin`] guards every
 //! request that changes something against other sites' pages.
 
 mod arrival;
 mod cookie;
+mod device;
 mod door;
 mod guard;
 mod origin;
@@ -12,6 +14,7 @@ mod password;
 mod throttle;
 
 pub use arrival::Arrival;
+pub use device::{DeviceConnection, EnrolledDevice};
 pub use door::{Door, SignInError};
 pub use guard::{Admin, SignedIn};
 pub use origin::{same_origin, websocket_origin};

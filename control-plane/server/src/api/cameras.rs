@@ -12,8 +12,9 @@ use utoipa::ToSchema;
 
 use super::{Context, Problem, Sent};
 use crate::access::{Admin, SignedIn};
-use crate::identity::{IdentityKey, check_camera_name};
-use crate::store::CameraRow;
+use crate::clock::unix_ms;
+use crate::identity::{IdentityKey, check_camera_name, is_valid};
+use crate::store::{CameraRow, CertificateRow, CertificateState, Standing};
 
 /// A camera in the list.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -22,8 +23,14 @@ pub struct Camera {
     pub id: String,
     /// The name people gave it.
     pub name: String,
+    /// Where it is, if people said so.
+    pub site: Option<String>,
+    /// What people filed it under.
+    pub tags: Vec<String>,
     /// When it was added, in milliseconds since the Unix epoch.
     pub added_ms: i64,
+    /// Whether it may take part: `trusted`, `quarantined` or `revoked`.
+    pub standing: Standing,
     /// Whether it is connected now. Live changes come over MQTT, on `view/1/{tenant}/{browser}/dn/camera/{id}`.
     pub online: bool,
     /// Why it is online or offline, in a word of the camera's or the broker's.
@@ -45,8 +52,11 @@ pub struct CameraDetail {
     /// The camera as in the list.
     #[serde(flatten)]
     pub camera: Camera,
-    /// The public key of the device's certificate, as a JWK (RFC 7517). A session's proof must be signed by it.
-    pub identity_key: IdentityKey,
+    /// The public key of the device's certificate in use, as a JWK (RFC 7517). Absent before it has one.
+    pub identity_key: Option<IdentityKey>,
+    /// The keys of all its certificates that are valid now: two while one takes over from the other, none when the
+    /// camera is kept out. A session's proof must be signed by one of them.
+    pub identity_keys: Vec<IdentityKey>,
 }
 
 /// All cameras of the tenant.
@@ -108,10 +118,25 @@ pub(super) async fn detail(
         .get(&signed_in.person.tenant, &id)
         .await?;
     let row = row.ok_or_else(|| Problem::not_found("camera"))?;
-    let identity_key = IdentityKey::of_certificate(&row.certificate).map_err(Problem::internal)?;
+    let certificates = context.store.certificates.of_camera(&row.id).await?;
+    let key = |certificate: &CertificateRow| {
+        IdentityKey::of_certificate(&certificate.pem).map_err(Problem::internal)
+    };
+    let now_ms = unix_ms(SystemTime::now());
+    let valid = |one: &&CertificateRow| row.standing == Standing::Trusted && is_valid(one, now_ms);
+    let identity_keys: Vec<_> = certificates
+        .iter()
+        .filter(valid)
+        .map(key)
+        .collect::<Result<_, _>>()?;
+    let in_use = certificates
+        .iter()
+        .find(|one| one.state == CertificateState::Active)
+        .or_else(|| certificates.first());
     Ok(Json(CameraDetail {
+        identity_key: in_use.map(key).transpose()?,
+        identity_keys,
         camera: describe(&context, row),
-        identity_key,
     }))
 }
 
@@ -134,13 +159,9 @@ pub(super) async fn add(
         .map_err(|error| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))?;
     let added = context
         .enrolment
-        .add_camera(
-            &*context.store.cameras,
-            &person.tenant,
-            name,
-            SystemTime::now(),
-        )
+        .add_camera(&person.tenant, name, SystemTime::now())
         .await?;
+    context.settle().await;
     tracing::info!(camera = %added.id, person = %person.name, "camera added");
     let body = AddedCamera {
         id: added.id.to_string(),
@@ -150,7 +171,7 @@ pub(super) async fn add(
     Ok((StatusCode::CREATED, Json(body)))
 }
 
-/// Removes a camera: it is in no list any more and nobody can open a session with it.
+/// Removes a camera: it is in no list any more, its certificates are revoked, and its connection and sessions end.
 #[utoipa::path(
     delete, path = "/cameras/{id}", tag = "cameras", params(("id" = String, Path, description = "the device id")),
     responses(
@@ -166,8 +187,10 @@ pub(super) async fn remove(
     let Some(camera) = context.store.cameras.get(&person.tenant, &id).await? else {
         return Err(Problem::not_found("camera"));
     };
-    context.store.cameras.remove(&person.tenant, &id).await?;
-    context.live.camera_removed(&camera.id).await;
+    let now_ms = unix_ms(SystemTime::now());
+    let (cameras, tenant) = (&context.store.cameras, &person.tenant);
+    cameras.remove(tenant, camera.id.as_str(), now_ms).await?;
+    context.settle().await;
     tracing::info!(camera = %id, person = %person.name, "camera removed");
     Ok(StatusCode::NO_CONTENT)
 }
@@ -184,6 +207,9 @@ fn describe(context: &Context, row: CameraRow) -> Camera {
         state: live.state,
         id: row.id.to_string(),
         name: row.name,
+        site: row.site,
+        tags: row.tags,
         added_ms: row.added_ms,
+        standing: row.standing,
     }
 }

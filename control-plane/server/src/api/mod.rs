@@ -5,6 +5,12 @@
 
 mod browser_token;
 mod cameras;
+mod claims;
+mod connections;
+mod device;
+mod factory_list;
+mod identity;
+mod pairings;
 mod people;
 mod problem;
 mod sent;
@@ -12,6 +18,7 @@ mod service;
 mod video_sessions;
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -19,6 +26,12 @@ use utoipa_axum::routes;
 
 pub use browser_token::{BrowserToken, BrowserTokenRequest};
 pub use cameras::{AddedCamera, Camera, CameraDetail, CameraList, NewCamera};
+pub use claims::{Claim, ClaimList, MadeClaimFile, NewClaim};
+pub use connections::{Connection, ConnectionFilter, ConnectionList};
+pub use device::DeviceConfig;
+pub use factory_list::{FactoryEntries, FactoryEntry, FactoryListing, ListedDevice};
+pub use identity::{Certificate, CertificateStatus, Identity, IdentityState, Reason};
+pub use pairings::{Confirmation, ConfirmedPairing, Pairing};
 pub use people::{Me, SignIn};
 pub use problem::Problem;
 pub use sent::Sent;
@@ -26,7 +39,8 @@ pub use service::Readiness;
 pub use video_sessions::{SessionFilter, SessionPhases, VideoSession, VideoSessionList};
 
 use crate::access::Door;
-use crate::identity::Enrolment;
+use crate::est::EnrolmentCounters;
+use crate::identity::{Enrolment, Gate};
 use crate::live::Live;
 use crate::signalling::BrowserRegistry;
 use crate::store::Store;
@@ -43,12 +57,30 @@ pub struct Context {
     pub door: Arc<Door>,
     /// Makes the identity of new cameras.
     pub enrolment: Arc<Enrolment>,
+    /// Who may come in with which certificate.
+    pub gate: Arc<Gate>,
+    /// What was counted at enrolment.
+    pub counters: Arc<EnrolmentCounters>,
     /// The browsers that may speak MQTT.
     pub browsers: Arc<BrowserRegistry>,
     /// What the running parts know of the moment: presence, viewers, counters.
     pub live: Arc<dyn Live>,
     /// The certificate of the CA behind our own server certificate, in PEM.
     pub ca_pem: Arc<str>,
+}
+
+impl Context {
+    /// What was just stored about identities takes effect: who lost its standing is put out now and not at the next
+    /// look.
+    pub(crate) async fn settle(&self) {
+        let live: &dyn Live = &*self.live;
+        if let Err(error) = self.gate.catch_up(live, SystemTime::now()).await {
+            tracing::error!(
+                error = format!("{:#}", anyhow::Error::from(error)),
+                "an identity changed, which the next look will find"
+            );
+        }
+    }
 }
 
 #[derive(OpenApi)]
@@ -61,6 +93,9 @@ pub struct Context {
     tags(
         (name = "people", description = "signing in and out"),
         (name = "cameras", description = "the cameras of the tenant"),
+        (name = "identity", description = "certificates of cameras, and putting one out"),
+        (name = "enrolment", description = "the ways in: claims, pairing codes, the factory list; the certificates \
+            themselves come by EST (RFC 7030) under /.well-known/est"),
         (name = "signalling", description = "the way into MQTT"),
         (name = "sessions", description = "who watched what"),
         (name = "service", description = "for whoever runs the control plane"),
@@ -76,6 +111,18 @@ fn registered() -> OpenApiRouter<Context> {
         .routes(routes!(people::me))
         .routes(routes!(cameras::list, cameras::add))
         .routes(routes!(cameras::detail, cameras::remove))
+        .routes(routes!(identity::show))
+        .routes(routes!(identity::revoke))
+        .routes(routes!(identity::quarantine))
+        .routes(routes!(identity::release))
+        .routes(routes!(connections::list))
+        .routes(routes!(claims::list, claims::make))
+        .routes(routes!(claims::remove))
+        .routes(routes!(pairings::show))
+        .routes(routes!(pairings::confirm))
+        .routes(routes!(pairings::refuse))
+        .routes(factory_list::routes())
+        .routes(routes!(device::show))
         .routes(routes!(browser_token::issue))
         .routes(routes!(video_sessions::list))
         .routes(routes!(service::ca))

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::identity::EnrolError;
+use crate::identity::{BadCode, BadName, EnrolError, NoClaim};
 use crate::store::StoreError;
 
 /// Why a request was not done.
@@ -107,9 +107,34 @@ impl From<EnrolError> for Problem {
     fn from(error: EnrolError) -> Self {
         match error {
             EnrolError::Store(error) => error.into(),
-            EnrolError::Identity(_) | EnrolError::Id(_) | EnrolError::Bundle(_) => {
-                Self::internal(error)
+            EnrolError::Code(error) => error.into(),
+            // The other ones are answers to devices.
+            error => Self::internal(error),
+        }
+    }
+}
+
+impl From<BadName> for Problem {
+    fn from(error: BadName) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string())
+    }
+}
+
+impl From<BadCode> for Problem {
+    fn from(error: BadCode) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string())
+    }
+}
+
+impl From<NoClaim> for Problem {
+    fn from(error: NoClaim) -> Self {
+        match error {
+            NoClaim::Name(error) => error.into(),
+            NoClaim::Life(_) | NoClaim::Uses(_) => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string())
             }
+            NoClaim::Store(error) => error.into(),
+            NoClaim::File(_) => Self::internal(error),
         }
     }
 }

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use super::{Context, Problem};
 use crate::access::{Arrival, SignedIn};
+use crate::live::Counter;
 
 /// Which parts are ready.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -61,11 +62,16 @@ pub(super) async fn metrics(
     if !arrival.peer.is_loopback() {
         signed_in?;
     }
-    let text: String = context
-        .live
-        .counters()
-        .await
+    let live = context.live.counters().await;
+    let kept_out = Counter {
+        name: "heron_cameras_kept_out",
+        help: "Cameras that are revoked or quarantined.",
+        value: context.gate.kept_out() as u64,
+    };
+    let text: String = live
         .iter()
+        .chain(&context.counters.figures())
+        .chain([&kept_out])
         .map(ToString::to_string)
         .collect();
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text))

@@ -1,6 +1,8 @@
-//! The command line: `heron-control serve`, `camera`, `user`, `asyncapi`, `openapi`.
+//! The command line: `heron-control serve`, `camera`, `claim`, `broker`, `republish`, `user`, `asyncapi`, `openapi`.
 
+mod broker;
 mod camera;
+mod claim;
 mod serve;
 mod user;
 
@@ -10,8 +12,10 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser, Subcommand};
 
 use crate::access::Role;
+use crate::brokers::Product;
 use crate::config::Config;
 use crate::home::Home;
+use crate::identity::ClaimTerms;
 
 /// Heron's control plane: sign-in, cameras, signalling and TURN in one process.
 #[derive(Debug, Parser)]
@@ -26,11 +30,23 @@ pub struct Cli {
 enum Command {
     /// Run the control plane until SIGTERM or SIGINT.
     Serve(ConfigFile),
-    /// Add and list cameras.
+    /// Add and list cameras, put one out and let it in again.
     Camera {
         #[command(subcommand)]
         command: CameraCommand,
     },
+    /// Make and list claims: files by which cameras enrol by themselves.
+    Claim {
+        #[command(subcommand)]
+        command: ClaimCommand,
+    },
+    /// Print what another broker than the embedded one is to be started with.
+    Broker {
+        #[command(subcommand)]
+        command: BrokerCommand,
+    },
+    /// Rebuild what another broker had retained, after it lost that. Works while the control plane runs.
+    Republish(ConfigFile),
     /// Add and list the people who may sign in.
     User {
         #[command(subcommand)]
@@ -63,6 +79,65 @@ enum CameraCommand {
     },
     /// List the cameras.
     List(ConfigFile),
+    /// Revoke a camera for good: within seconds its connection, sessions and relays end. Works while the control plane
+    /// runs.
+    Revoke {
+        /// The device id.
+        id: String,
+        /// Why, for the record.
+        #[arg(long, default_value = "revoked on the command line")]
+        reason: String,
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+    /// Let a quarantined camera in again. Works while the control plane runs.
+    Release {
+        /// The device id.
+        id: String,
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum ClaimCommand {
+    /// Make a claim file for the boot partition of cameras. Works while the control plane runs.
+    New {
+        /// What to call its cameras; they are numbered if there are several.
+        #[arg(long)]
+        name: Option<String>,
+        /// Where they are.
+        #[arg(long)]
+        site: Option<String>,
+        /// What to file them under; may be given several times.
+        #[arg(long = "tag", value_name = "TAG")]
+        tags: Vec<String>,
+        /// How many cameras may enrol with it.
+        #[arg(long, default_value_t = 1)]
+        uses: u32,
+        /// For how long, in hours.
+        #[arg(long, default_value_t = 24)]
+        hours: u32,
+        /// Where to write the file, readable by you only; otherwise it is printed.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+    /// List the claims, without their secrets.
+    List(ConfigFile),
+}
+
+#[derive(Debug, Subcommand)]
+enum BrokerCommand {
+    /// Print its configuration, with what to do as comments.
+    Config {
+        /// Which broker.
+        #[arg(long = "for", value_name = "BROKER")]
+        product: Product,
+        #[command(flatten)]
+        config: ConfigFile,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -130,6 +205,36 @@ impl Cli {
             Command::Camera {
                 command: CameraCommand::List(config),
             } => camera::list(&config, out).await,
+            Command::Camera {
+                command: CameraCommand::Revoke { id, reason, config },
+            } => camera::revoke(&config, &id, &reason, out).await,
+            Command::Camera {
+                command: CameraCommand::Release { id, config },
+            } => camera::release(&config, &id, out).await,
+            Command::Claim {
+                command:
+                    ClaimCommand::New {
+                        name,
+                        site,
+                        tags,
+                        uses,
+                        hours,
+                        out: to,
+                        config,
+                    },
+            } => {
+                let terms = ClaimTerms {
+                    name,
+                    site,
+                    tags,
+                    max_uses: uses,
+                    ttl_s: u64::from(hours) * 3600,
+                };
+                claim::new(&config, &terms, to.as_deref(), out).await
+            }
+            Command::Claim {
+                command: ClaimCommand::List(config),
+            } => claim::list(&config, out).await,
             Command::User {
                 command:
                     UserCommand::Add {
@@ -142,6 +247,10 @@ impl Cli {
             Command::User {
                 command: UserCommand::List(config),
             } => user::list(&config, out).await,
+            Command::Broker {
+                command: BrokerCommand::Config { product, config },
+            } => broker::config(&config, product, out),
+            Command::Republish(file) => broker::republish_all(&file, out).await,
             Command::Asyncapi => document(&heron_protocol::asyncapi::document(), out),
             Command::Openapi => document(&crate::api::openapi(), out),
         }

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::ConfigFile;
@@ -14,6 +15,7 @@ pub(super) async fn run(file: &ConfigFile, out: &mut (dyn Write + Send)) -> anyh
         signal(SignalKind::interrupt())?,
     );
     let config = file.load()?;
+    allow_descriptors();
     let server = Server::start(config).await?;
     writeln!(out, "{}", server.summary())?;
     if server.has_no_people().await? {
@@ -30,4 +32,16 @@ pub(super) async fn run(file: &ConfigFile, out: &mut (dyn Write + Send)) -> anyh
     }
     server.stop().await;
     Ok(())
+}
+
+/// Each camera is a socket, and most systems allow a process 1,024 open files until it asks for as many as it may have.
+fn allow_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    let most = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, most) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
 }

@@ -2,6 +2,7 @@
 //!
 //! Each value is checked while it is read, so an error knows its line: `heron-control.toml:3: server.http_listen: ...`.
 
+mod broker;
 mod locate;
 mod values;
 
@@ -13,6 +14,7 @@ use heron_turn::Cidr;
 use serde::Deserialize;
 use thiserror::Error;
 
+pub use broker::{BrokerConfig, BrokerKind};
 pub use values::{Host, LoopbackListen, PortRange};
 
 /// What `heron-control` is told. `Config::default()` is a working control plane for one machine's network.
@@ -21,7 +23,7 @@ pub use values::{Host, LoopbackListen, PortRange};
 pub struct Config {
     /// HTTPS, names, and where things are kept.
     pub server: ServerConfig,
-    /// The embedded broker.
+    /// The broker.
     pub broker: BrokerConfig,
     /// The embedded TURN server.
     pub turn: TurnConfig,
@@ -45,20 +47,6 @@ pub struct ServerConfig {
     pub certificate: Option<PathBuf>,
     /// The key of that certificate, in PEM.
     pub key: Option<PathBuf>,
-}
-
-/// `[broker]`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct BrokerConfig {
-    /// Where cameras connect.
-    #[serde(deserialize_with = "values::listen")]
-    pub devices: SocketAddr,
-    /// Where the control plane connects.
-    #[serde(deserialize_with = "values::listen")]
-    pub control: SocketAddr,
-    /// Where the HTTPS server passes browsers on to; never in the open, as it has no TLS.
-    pub websocket: LoopbackListen,
 }
 
 /// `[turn]`.
@@ -92,16 +80,6 @@ impl Default for ServerConfig {
             data_dir: PathBuf::from("heron-data"),
             certificate: None,
             key: None,
-        }
-    }
-}
-
-impl Default for BrokerConfig {
-    fn default() -> Self {
-        Self {
-            devices: ([0, 0, 0, 0], 8883).into(),
-            control: ([127, 0, 0, 1], 8884).into(),
-            websocket: LoopbackListen::port(0),
         }
     }
 }
@@ -183,14 +161,16 @@ impl Config {
                 reason,
             }
         })?;
-        if config.server.certificate.is_some() != config.server.key.is_some() {
-            let reason = "server.certificate and server.key belong together: give both or neither"
-                .to_owned();
-            return Err(ConfigError::Whole {
-                file: file.to_owned(),
-                reason,
-            });
-        }
+        let pair = config.server.certificate.is_some() == config.server.key.is_some();
+        let whole = if pair {
+            config.broker.check()
+        } else {
+            Err("server.certificate and server.key belong together: give both or neither".into())
+        };
+        whole.map_err(|reason| ConfigError::Whole {
+            file: file.to_owned(),
+            reason,
+        })?;
         Ok(config)
     }
 
@@ -274,6 +254,10 @@ mod tests {
             devices = "0.0.0.0:1883"
             control = "127.0.0.1:1884"
             websocket = "127.0.0.1:1885"
+            kind = "mosquitto"
+            files = "/etc/mosquitto/heron"
+            reload = "systemctl reload mosquitto"
+            hook_secret = "0123456789abcdef"
             [turn]
             listen = "0.0.0.0:3479"
             relay_address = "192.0.2.7"

@@ -3,15 +3,22 @@
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
+use heron_protocol::DeviceId;
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, SanType,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
+    RevocationReason, RevokedCertParams, SanType, SerialNumber, SubjectPublicKeyInfo,
 };
 
+use super::admission::NotAdmitted;
 use super::{IdentityError, Keep};
+use crate::clock::unix_ms;
 
 pub(super) const DAY: Duration = Duration::from_secs(24 * 3600);
 const CA_LIFE: Duration = Duration::from_secs(3650 * 24 * 3600);
+/// A broker that was not given a newer list after this long no longer believes the one it has. Lists are made anew at
+/// each change and each start, so this only has to be longer than any run.
+const LIST_LIFE: Duration = Duration::from_secs(3650 * 24 * 3600);
 /// Certificates begin a day early: the clock of whoever checks them may be behind.
 const HEAD_START: Duration = DAY;
 
@@ -37,6 +44,51 @@ pub struct Issued {
     pub certificate: String,
     /// The key, PKCS#8.
     pub key: String,
+}
+
+/// A certificate that was issued for somebody else's key.
+#[derive(Debug, Clone)]
+pub struct Certified {
+    /// The certificate, PEM.
+    pub pem: String,
+    /// The certificate, DER.
+    pub der: Vec<u8>,
+    /// Its serial number: lower-case hexadecimal without leading zeros.
+    pub serial: String,
+}
+
+/// A serial number that no door accepts although its certificate is in date.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RevokedSerial {
+    /// Lower-case hexadecimal without leading zeros.
+    pub serial: String,
+    /// Since when, in milliseconds since the Unix epoch.
+    pub since_ms: i64,
+    /// Why.
+    pub refused: NotAdmitted,
+}
+
+impl RevokedSerial {
+    fn entry(&self) -> Option<RevokedCertParams> {
+        let digits = self.serial.as_bytes();
+        let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+        // From the end, as the number of digits may be odd.
+        let bytes: Option<Vec<u8>> = digits.rchunks(2).rev().map(byte).collect();
+        Some(RevokedCertParams {
+            serial_number: SerialNumber::from(bytes?),
+            revocation_time: time(self.since_ms).into(),
+            reason_code: Some(match self.refused {
+                NotAdmitted::Quarantined(_) => RevocationReason::CertificateHold,
+                NotAdmitted::Superseded => RevocationReason::Superseded,
+                _ => RevocationReason::PrivilegeWithdrawn,
+            }),
+            invalidity_date: None,
+        })
+    }
+}
+
+fn time(ms: i64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_millis(ms.unsigned_abs())
 }
 
 impl Authority {
@@ -89,6 +141,55 @@ impl Authority {
         &self.certificate_pem
     }
 
+    /// Issues a client certificate for a device's key.
+    ///
+    /// # Errors
+    ///
+    /// [`IdentityError::Make`].
+    pub fn certify(
+        &self,
+        device: &DeviceId,
+        key: &SubjectPublicKeyInfo,
+        life: Duration,
+        now: SystemTime,
+    ) -> Result<Certified, IdentityError> {
+        let mut params = params(&Subject::Client(device.as_str()), life, now)?;
+        // Ours to choose, so that one form of it is stored and compared: no leading zero, positive (RFC 5280 section
+        // 4.1.2.2), 127 bits of chance.
+        let mut serial: [u8; 16] = rand::random();
+        serial[0] = serial[0] & 0x7f | 0x40;
+        params.serial_number = Some(SerialNumber::from_slice(&serial));
+        let certificate = params.signed_by(key, &self.issuer)?;
+        Ok(Certified {
+            pem: certificate.pem(),
+            der: certificate.der().to_vec(),
+            serial: hexadecimal(&serial),
+        })
+    }
+
+    /// Signs the list of serial numbers that are not to be accepted (RFC 5280 section 5). PEM.
+    ///
+    /// # Errors
+    ///
+    /// [`IdentityError::Make`].
+    pub fn revocation_list(
+        &self,
+        revoked: &[RevokedSerial],
+        now: SystemTime,
+    ) -> Result<String, IdentityError> {
+        let revoked_certs = revoked.iter().filter_map(RevokedSerial::entry);
+        let params = CertificateRevocationListParams {
+            this_update: (now - HEAD_START).into(),
+            next_update: (now + LIST_LIFE).into(),
+            // Grows with time, as section 5.2.3 wants.
+            crl_number: SerialNumber::from(unix_ms(now).unsigned_abs()),
+            issuing_distribution_point: None,
+            revoked_certs: revoked_certs.collect(),
+            key_identifier_method: rcgen::KeyIdMethod::Sha256,
+        };
+        Ok(params.signed_by(&self.issuer)?.pem()?)
+    }
+
     /// Makes a key and issues a certificate for it.
     ///
     /// # Errors
@@ -100,29 +201,7 @@ impl Authority {
         life: Duration,
         now: SystemTime,
     ) -> Result<Issued, IdentityError> {
-        let mut params = CertificateParams::default();
-        params.distinguished_name = rcgen::DistinguishedName::new();
-        let common_name = match subject {
-            Subject::Server(names) => {
-                params.subject_alt_names = names
-                    .iter()
-                    .map(|name| san(name))
-                    .collect::<Result<_, _>>()?;
-                params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-                "Heron control plane"
-            }
-            Subject::Client(common_name) => {
-                params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-                common_name
-            }
-        };
-        params
-            .distinguished_name
-            .push(DnType::CommonName, common_name);
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.is_ca = IsCa::ExplicitNoCa;
-        params.use_authority_key_identifier_extension = true;
-        (params.not_before, params.not_after) = ((now - HEAD_START).into(), (now + life).into());
+        let params = params(subject, life, now)?;
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
         let certificate = params.signed_by(&key, &self.issuer)?;
         Ok(Issued {
@@ -130,6 +209,43 @@ impl Authority {
             key: key.serialize_pem(),
         })
     }
+}
+
+/// What every leaf of ours has.
+fn params(
+    subject: &Subject<'_>,
+    life: Duration,
+    now: SystemTime,
+) -> Result<CertificateParams, IdentityError> {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    let common_name = match subject {
+        Subject::Server(names) => {
+            params.subject_alt_names = names
+                .iter()
+                .map(|name| san(name))
+                .collect::<Result<_, _>>()?;
+            params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+            "Heron control plane"
+        }
+        Subject::Client(common_name) => {
+            params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+            common_name
+        }
+    };
+    params
+        .distinguished_name
+        .push(DnType::CommonName, common_name);
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.is_ca = IsCa::ExplicitNoCa;
+    params.use_authority_key_identifier_extension = true;
+    (params.not_before, params.not_after) = ((now - HEAD_START).into(), (now + life).into());
+    Ok(params)
+}
+
+/// Lower-case hexadecimal.
+pub(super) fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn san(name: &str) -> Result<SanType, rcgen::Error> {

@@ -11,14 +11,26 @@
 //! | `grant.key` | signs viewer grants (ES256) |
 //! | `turn.secret` | shared with the TURN server |
 //!
-//! Three CAs, so that a camera's certificate opens nothing but the listener for cameras.
+//! Three CAs, so that a camera's certificate opens nothing but the doors for cameras.
+//!
+//! A camera's certificates are of 90 days; they and the camera's standing are in the database. [`Enrolment`] gives them
+//! out (a claim, a pairing code, the factory list, or a renewal), [`CertificateRequest`] is what a device asks with, and
+//! [`Gate`] decides at every door which of them is good now. What a certificate is good for, and until when, is one
+//! pure function in `admission`.
 
+mod admission;
 mod authority;
 mod bundle;
+mod claim;
 mod enrolment;
+mod gate;
 mod identity_key;
 mod keep;
+mod names;
+mod pairing;
+mod request;
 mod server_certificate;
+mod stored_certificate;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,14 +39,23 @@ use std::time::SystemTime;
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
 use thiserror::Error;
 
-pub use authority::{Authority, Issued, Subject};
+pub use admission::{NotAdmitted, OVERLAP, Purpose, RENEWABLE, is_valid, renew_after_ms};
+pub use authority::{Authority, Certified, Issued, RevokedSerial, Subject};
 pub use bundle::Bundle;
-pub use enrolment::{
-    AddedBundle, BadName, EnrolError, Enrolment, check_camera_name, check_person_name,
-};
+pub use claim::{ClaimServer, ClaimTerms, MadeClaim, NoClaim, make_claim};
+pub use enrolment::{AddedBundle, Asker, Credential, EnrolError, Enrolled, Enrolment, LIFE};
+pub use gate::{Bouncer, Gate};
 pub use identity_key::IdentityKey;
 pub use keep::Keep;
+pub use names::{
+    BadName, check_camera_name, check_person_name, check_reason, check_site, check_tags,
+    new_device_id,
+};
+pub use pairing::{BadCode, CODE_LIFE, parse_code, show_code};
+pub use request::{BadRequest, CertificateRequest};
+pub(crate) use request::{CONTROL_NAME, is_serial};
 pub use server_certificate::{ServerCertificate, server_certificate};
+pub use stored_certificate::{ShownCertificate, row_of};
 
 /// Why a key or certificate is not there.
 #[derive(Debug, Error)]

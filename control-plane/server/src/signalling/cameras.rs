@@ -127,6 +127,16 @@ impl Cameras {
         change
     }
 
+    /// A camera was put out. Its will says so too, if it left one; this does not depend on it.
+    pub fn put_out(&mut self, device: &DeviceId, now: Moment) -> Option<CameraChange> {
+        let camera = self.known.get_mut(device)?;
+        if !camera.is_online() {
+            return None;
+        }
+        camera.gone(Offline::Certificate, now);
+        Some(camera.change(device))
+    }
+
     /// A camera was removed.
     pub fn forget(&mut self, device: &DeviceId) {
         self.known.remove(device);
@@ -151,11 +161,7 @@ impl Cameras {
             if camera.confirmed || !camera.is_online() {
                 continue;
             }
-            if let Some(presence) = &mut camera.whole.presence {
-                presence.online = false;
-                presence.reason = Some(Offline::ConnectionLost);
-            }
-            camera.whole.since_ms = now.unix_ms();
+            camera.gone(Offline::ConnectionLost, now);
             changes.push(camera.change(device));
         }
         changes
@@ -176,6 +182,16 @@ impl Camera {
             .presence
             .as_ref()
             .is_some_and(|presence| presence.online)
+    }
+
+    /// It did not say so itself.
+    fn gone(&mut self, reason: Offline, now: Moment) {
+        if let Some(presence) = &mut self.whole.presence {
+            presence.online = false;
+            presence.reason = Some(reason);
+            presence.last_reason = None;
+        }
+        self.whole.since_ms = now.unix_ms();
     }
 
     fn change(&self, device: &DeviceId) -> CameraChange {
@@ -213,6 +229,7 @@ mod tests {
             boot_id: boot.into(),
             firmware: "1".into(),
             slot: None,
+            last_reason: None,
             seq,
             at_ms: 0,
         }

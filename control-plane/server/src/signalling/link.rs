@@ -20,6 +20,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 const KEEP_ALIVE_S: u16 = 10;
 /// Messages of ours that may wait for the broker; more are dropped, as signalling is worth nothing when old.
 const OUTGOING: usize = 4096;
+/// Messages of ours without an acknowledgement: as many as the embedded broker takes from us. The library sets memory
+/// aside for all of them, 14 MB unless told.
+const INFLIGHT: u16 = 1024;
 /// Messages that may wait for us; then the broker waits.
 const INCOMING: usize = 1024;
 
@@ -73,6 +76,7 @@ impl Link {
         let mut network = NetworkOptions::new();
         network.set_tcp_nodelay(true);
         options.set_network_options(network);
+        options.set_outgoing_inflight_upper_limit(INFLIGHT);
         options.set_max_packet_size(u32::try_from(2 * MAX_MESSAGE_BYTES).ok());
         let (client, events) = AsyncClient::builder(options).capacity(OUTGOING).build();
         let connected = Arc::new(AtomicBool::new(false));

@@ -19,15 +19,17 @@
 //! - `link`: the MQTT client. Never gives up.
 //! - `switchboard`: what to do with each message. Asks the [`Directory`] for rights.
 //! - `opener`: what opening a session takes: rights, a grant, credentials.
-//! - `sessions`, `session`, `cameras`, `sequence`: state machines without IO, with the time passed in.
+//! - `sessions`, `session`, `cameras`, `clones`, `sequence`: state machines without IO, with the time passed in.
 //! - `ice`: STUN and TURN servers with credentials for both ends.
 //! - `router`: the driver that ties them together.
 //!
-//! The rest of the server gives a [`Directory`] and a [`SessionLog`], fills the [`BrowserRegistry`], and asks the
+//! The rest of the server gives a [`Directory`], a [`SessionLog`] and a [`PresenceLog`],
+//! fills the [`BrowserRegistry`], and asks the
 //! [`Router`] for what it knows.
 
 mod browsers;
 mod cameras;
+mod clones;
 mod counters;
 mod ice;
 mod link;
@@ -46,5 +48,7 @@ pub use counters::SignallingStats;
 pub use ice::IceProvisioner;
 pub use link::BrokerAddress;
 pub use router::{Router, RouterConfig};
-pub use seams::{CameraRecord, Directory, Phases, SessionLog, SessionRecord};
+pub use seams::{
+    CameraRecord, ConnectionRecord, Directory, Phases, PresenceLog, SessionLog, SessionRecord,
+};
 pub use sessions::Limits;

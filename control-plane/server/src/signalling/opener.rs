@@ -75,7 +75,7 @@ impl Opener {
                 "there is no such camera, or it may not be watched".into(),
             )
         };
-        camera
+        let camera = camera
             .filter(|camera| camera.tenant == browser.tenant)
             .ok_or_else(no_camera)?;
         let allowed = self
@@ -88,6 +88,9 @@ impl Opener {
             if allowed.contains(&right) && !rights.contains(&right) {
                 rights.push(right);
             }
+        }
+        if let Some(reason) = camera.kept_out {
+            return Err(NotOpened(EndReason::NotAllowed, reason));
         }
         if rights.is_empty() {
             return Err(no_camera());

@@ -17,16 +17,20 @@ use super::ice::IceProvisioner;
 use super::link::{Arrival, BrokerAddress, Link};
 use super::moment::Moment;
 use super::opener::Opener;
-use super::seams::{Directory, SessionLog};
+use super::seams::{Directory, PresenceLog, SessionLog};
 use super::session::LogLine;
 use super::sessions::{Limits, Sessions};
-use super::switchboard::{Outbox, Shared, Switchboard};
+use super::switchboard::{Outbox, PresenceLine, Shared, Switchboard};
 
 const TICK: Duration = Duration::from_secs(1);
 /// Changes that a slow subscriber may lag behind.
 const CHANGES: usize = 256;
 /// Lines that may wait for the store; a store that far behind loses lines rather than holding up signalling.
 const LOG_LINES: usize = 4096;
+/// The same for presence: a whole fleet may come back at once.
+const PRESENCE_LINES: usize = 65_536;
+/// Lines of presence that are written at once.
+const PRESENCE_BATCH: usize = 512;
 /// How long the last lines and the goodbye may take.
 const GOODBYE: Duration = Duration::from_secs(3);
 
@@ -42,6 +46,8 @@ pub struct RouterConfig {
     pub directory: Arc<dyn Directory>,
     /// Where sessions are written down.
     pub log: Arc<dyn SessionLog>,
+    /// Where it is written down when cameras come and go.
+    pub presence: Arc<dyn PresenceLog>,
     /// The browsers that hold a token.
     pub browsers: Arc<BrowserRegistry>,
     /// How many sessions there may be.
@@ -58,7 +64,7 @@ pub struct Router {
 
 /// What the rest of the server asks for.
 enum Order {
-    CameraRemoved(DeviceId),
+    PutOut(DeviceId, String, bool),
     Stop(oneshot::Sender<()>),
 }
 
@@ -71,6 +77,7 @@ impl Router {
             ice,
             directory,
             log,
+            presence,
             browsers,
             limits,
         } = config;
@@ -91,19 +98,22 @@ impl Router {
         let (link, arrivals, connecting) = Link::start(&broker);
         let (orders, ordered) = mpsc::channel(16);
         let (lines, written) = mpsc::channel(LOG_LINES);
+        let (seen, noted) = mpsc::channel(PRESENCE_LINES);
         let driver = Driver {
             switchboard,
             link: link.clone(),
             lines,
+            seen,
             counters: Arc::clone(&shared.counters),
         };
         let routing = tokio::spawn(driver.run(arrivals, ordered));
         let writing = tokio::spawn(write(log, written));
+        let noting = tokio::spawn(note(presence, noted));
         Self {
             shared,
             link,
             orders,
-            tasks: vec![routing, writing, connecting],
+            tasks: vec![routing, writing, noting, connecting],
         }
     }
 
@@ -132,10 +142,13 @@ impl Router {
         self.shared.counters.snapshot()
     }
 
-    /// A camera was removed: its sessions end and nothing is known of it any more.
-    pub async fn camera_removed(&self, device: DeviceId) {
+    /// A camera is put out: its sessions end for that reason. Of one that was `removed` nothing is known any more.
+    pub async fn put_out(&self, device: DeviceId, reason: String, removed: bool) {
         // A router that has stopped has no sessions to end.
-        let _ = self.orders.send(Order::CameraRemoved(device)).await;
+        let _ = self
+            .orders
+            .send(Order::PutOut(device, reason, removed))
+            .await;
     }
 
     /// Leaves the broker and waits until the log is written. Sessions go on: their media does not need us.
@@ -144,7 +157,7 @@ impl Router {
         if self.orders.send(Order::Stop(done)).await.is_ok() {
             let _ = tokio::time::timeout(GOODBYE, stopped).await;
         }
-        for task in self.tasks.drain(..2) {
+        for task in self.tasks.drain(..3) {
             let _ = tokio::time::timeout(GOODBYE, task).await;
         }
     }
@@ -162,6 +175,7 @@ struct Driver {
     switchboard: Switchboard,
     link: Link,
     lines: mpsc::Sender<LogLine>,
+    seen: mpsc::Sender<PresenceLine>,
     counters: Arc<Counters>,
 }
 
@@ -192,7 +206,9 @@ impl Driver {
                     continue;
                 },
                 order = orders.recv() => match order {
-                    Some(Order::CameraRemoved(device)) => self.switchboard.camera_removed(&device, Moment::now()),
+                    Some(Order::PutOut(device, reason, removed)) => {
+                        self.switchboard.put_out(&device, &reason, removed, Moment::now())
+                    }
                     Some(Order::Stop(done)) => {
                         self.link.disconnect().await;
                         let _ = done.send(());
@@ -216,6 +232,11 @@ impl Driver {
                 tracing::error!("the session log is too far behind; a line is lost");
             }
         }
+        for line in outbox.presence {
+            if self.seen.try_send(line).is_err() {
+                tracing::error!("the presence log is too far behind; a line is lost");
+            }
+        }
     }
 }
 
@@ -229,6 +250,32 @@ async fn write(log: Arc<dyn SessionLog>, mut lines: mpsc::Receiver<LogLine>) {
         };
         if let Err(reason) = written {
             tracing::error!(%reason, "a line of the session log could not be written");
+        }
+    }
+}
+
+/// Writes down when cameras came and went, many at once when many come at once.
+async fn note(log: Arc<dyn PresenceLog>, mut lines: mpsc::Receiver<PresenceLine>) {
+    let mut batch = Vec::new();
+    while lines.recv_many(&mut batch, PRESENCE_BATCH).await > 0 {
+        let mut connections = Vec::with_capacity(batch.len());
+        let mut clones = Vec::new();
+        for line in batch.drain(..) {
+            match line {
+                PresenceLine::Connection(record) => connections.push(record),
+                PresenceLine::Cloned(device, evidence) => clones.push((device, evidence)),
+            }
+        }
+        let mut written = Ok(());
+        if !connections.is_empty() {
+            written = log.connections(&connections).await;
+        }
+        for (device, evidence) in clones {
+            tracing::warn!(%device, evidence, "an identity is used twice");
+            written = written.and(log.cloned(&device, &evidence).await);
+        }
+        if let Err(reason) = written {
+            tracing::error!(%reason, "presence could not be written down");
         }
     }
 }

@@ -1,4 +1,5 @@
-//! What signalling asks of the rest of the server: who may watch what, and where sessions are written down.
+//! What signalling asks of the rest of the server: who may watch what, and where sessions and connections are written
+//! down.
 //!
 //! The store implements both traits; the router holds them as trait objects and never sees SQL.
 
@@ -13,6 +14,8 @@ pub struct CameraRecord {
     pub tenant: TenantId,
     /// The name people gave it.
     pub name: String,
+    /// Why nothing of it is accepted, if it is kept out.
+    pub kept_out: Option<String>,
 }
 
 /// Who owns a camera and who may watch it.
@@ -75,4 +78,32 @@ pub trait SessionLog: Send + Sync {
     async fn updated(&self, record: &SessionRecord) -> anyhow::Result<()>;
     /// It ended; `ended_ms` and `end_reason` are set.
     async fn ended(&self, record: &SessionRecord) -> anyhow::Result<()>;
+}
+
+/// A camera came or went, as its presence told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectionRecord {
+    /// The device id of the camera.
+    pub camera: DeviceId,
+    /// When we heard of it, in milliseconds since the Unix epoch.
+    pub at_ms: i64,
+    /// Whether it is there from then on.
+    pub online: bool,
+    /// Why it went; or, when it is back, why it had been away.
+    pub reason: Option<String>,
+    /// Changes with each boot of the machine.
+    pub boot_id: String,
+    /// The firmware's version.
+    pub firmware: String,
+    /// The number of the presence message.
+    pub seq: u64,
+}
+
+/// Where presence is written down. A failure is logged by the router.
+#[async_trait]
+pub trait PresenceLog: Send + Sync {
+    /// Cameras came and went, in this order.
+    async fn connections(&self, records: &[ConnectionRecord]) -> anyhow::Result<()>;
+    /// More than one device goes by this identity: nothing of it can be believed until a person has looked.
+    async fn cloned(&self, device: &DeviceId, evidence: &str) -> anyhow::Result<()>;
 }

@@ -17,10 +17,11 @@ use tokio::sync::broadcast;
 
 use super::browsers::{Browser, BrowserRegistry};
 use super::cameras::{CameraChange, Cameras};
+use super::clones::Clones;
 use super::counters::Counters;
 use super::moment::Moment;
 use super::opener::{Asked, NotOpened, Opener};
-use super::seams::SessionRecord;
+use super::seams::{ConnectionRecord, SessionRecord};
 use super::session::{Effect, LogLine};
 use super::sessions::{Refusal, Sessions};
 
@@ -31,6 +32,17 @@ pub struct Outbox {
     pub messages: Vec<(Topic, Vec<u8>)>,
     /// To be written to the session log, in this order.
     pub log: Vec<LogLine>,
+    /// To be written to the presence log, in this order.
+    pub presence: Vec<PresenceLine>,
+}
+
+/// What presence told.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PresenceLine {
+    /// A camera came or went.
+    Connection(ConnectionRecord),
+    /// Two devices go by one identity; how that was seen.
+    Cloned(DeviceId, String),
 }
 
 /// The parts that the router shares with the switchboard.
@@ -49,6 +61,7 @@ pub struct Switchboard {
     opener: Opener,
     browsers: Arc<BrowserRegistry>,
     sessions: Sessions,
+    clones: Clones,
     shared: Shared,
 }
 
@@ -64,6 +77,7 @@ impl Switchboard {
             opener,
             browsers,
             sessions,
+            clones: Clones::default(),
             shared,
         }
     }
@@ -107,6 +121,10 @@ impl Switchboard {
         self.apply(effects, &mut out);
         let changes = self.shared.cameras.write().tick(now);
         for change in changes {
+            if let Some(presence) = &change.update.presence {
+                let record = connection(&change.device, presence, now);
+                out.presence.push(PresenceLine::Connection(record));
+            }
             self.announce(change, now, &mut out);
         }
         out
@@ -118,14 +136,27 @@ impl Switchboard {
         self.shared.cameras.write().reconnected(now);
     }
 
-    /// A camera was removed: its sessions end.
-    pub fn camera_removed(&mut self, device: &DeviceId, now: Moment) -> Outbox {
+    /// A camera is put out: its sessions end for that reason. One that was `removed` is forgotten, too.
+    pub fn put_out(
+        &mut self,
+        device: &DeviceId,
+        reason: &str,
+        removed: bool,
+        now: Moment,
+    ) -> Outbox {
         let mut out = Outbox::default();
-        self.shared.cameras.write().forget(device);
+        self.clones.forget(device);
+        let change = self.shared.cameras.write().put_out(device, now);
+        if let Some(change) = change {
+            self.announce(change, now, &mut out);
+        }
+        if removed {
+            self.shared.cameras.write().forget(device);
+        }
         let its = |record: &SessionRecord| record.camera == *device;
-        let effects =
-            self.sessions
-                .end_where(its, EndReason::NotAllowed, "the camera was removed", now);
+        let effects = self
+            .sessions
+            .end_where(its, EndReason::NotAllowed, reason, now);
         self.apply(effects, &mut out);
         out
     }
@@ -304,7 +335,7 @@ impl Switchboard {
                 }
             },
         };
-        let change = match self.change(topic, device, &tenant, payload, now) {
+        let change = match self.change(topic, device, &tenant, payload, now, out) {
             Ok(change) => change,
             Err(refused) => return self.malformed(&refused, device.as_str()),
         };
@@ -314,12 +345,13 @@ impl Switchboard {
     }
 
     fn change(
-        &self,
+        &mut self,
         topic: &Topic,
         device: &DeviceId,
         tenant: &TenantId,
         payload: &[u8],
         now: Moment,
+        out: &mut Outbox,
     ) -> Result<Option<CameraChange>, Refused> {
         let cameras = &self.shared.cameras;
         Ok(match topic {
@@ -327,7 +359,21 @@ impl Switchboard {
             _ if payload.is_empty() => None,
             Topic::Presence(_) => {
                 let presence: Presence = decode(payload)?;
-                cameras.write().presence(device, tenant, presence, now)
+                if presence.online
+                    && let Some(times) = self.clones.online(device, &presence.boot_id, now.steady)
+                {
+                    let evidence = format!(
+                        "two devices use this identity: it went back to an earlier boot {times} times within minutes"
+                    );
+                    out.presence
+                        .push(PresenceLine::Cloned(device.clone(), evidence));
+                }
+                let record = connection(device, &presence, now);
+                let change = cameras.write().presence(device, tenant, presence, now);
+                if change.is_some() {
+                    out.presence.push(PresenceLine::Connection(record));
+                }
+                change
             }
             Topic::ReportedState(_, section) => {
                 let reported: ReportedState = decode(payload)?;
@@ -409,6 +455,20 @@ impl Switchboard {
             Refusal::OutOfOrder => &counters.out_of_order,
             Refusal::Limit(_) => &counters.denied,
         });
+    }
+}
+
+fn connection(device: &DeviceId, presence: &Presence, now: Moment) -> ConnectionRecord {
+    let reason = presence.reason.or(presence.last_reason);
+    let reason = reason.and_then(|reason| serde_json::to_value(reason).ok());
+    ConnectionRecord {
+        camera: device.clone(),
+        at_ms: now.unix_ms().cast_signed(),
+        online: presence.online,
+        reason: reason.and_then(|reason| reason.as_str().map(str::to_owned)),
+        boot_id: presence.boot_id.clone(),
+        firmware: presence.firmware.clone(),
+        seq: presence.seq,
     }
 }
 

@@ -31,6 +31,7 @@ impl Directory for FakeDirectory {
         Ok((device.as_str() == CAMERA).then(|| CameraRecord {
             tenant: id("home"),
             name: "Front door".into(),
+            kept_out: None,
         }))
     }
 
@@ -120,6 +121,7 @@ impl Bench {
             boot_id: "boot".into(),
             firmware: "1.0".into(),
             slot: None,
+            last_reason: None,
             seq: 1,
             at_ms: 0,
         };
@@ -491,7 +493,9 @@ async fn news_of_a_camera_reaches_its_tenants_browsers_and_the_api() {
 async fn removing_a_camera_ends_its_sessions() {
     let (mut bench, browser) = Bench::with("ada").await;
     bench.open(&browser, 1).await;
-    let outbox = bench.switchboard.camera_removed(&id(CAMERA), bench.now);
+    let outbox = bench
+        .switchboard
+        .put_out(&id(CAMERA), "the camera was removed", true, bench.now);
     assert_eq!(
         closed(&outbox).map(|(_, detail)| detail).as_deref(),
         Some("the camera was removed")

@@ -2,10 +2,10 @@
 
 use async_trait::async_trait;
 use heron_protocol::{DeviceId, TenantId};
-use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
+use sqlx::{Row as _, SqliteConnection};
 
-use super::{Sqlite, StoreError, checked, taken};
+use super::{Sqlite, Standing, StoreError, certificates, checked, taken};
 
 /// A camera that was added.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,16 +16,41 @@ pub struct CameraRow {
     pub tenant: TenantId,
     /// What people call it; unique in the tenant.
     pub name: String,
-    /// Its certificate, in PEM: the public key in it is the camera's identity.
-    pub certificate: String,
+    /// Where it is, if people said so.
+    pub site: Option<String>,
+    /// What people filed it under.
+    pub tags: Vec<String>,
     /// When it was added.
     pub added_ms: i64,
+    /// Whether it may take part.
+    pub standing: Standing,
+    /// Why not.
+    pub standing_reason: Option<String>,
+    /// Since when its standing is what it is.
+    pub standing_since_ms: Option<i64>,
+}
+
+impl CameraRow {
+    /// A camera that may take part.
+    pub fn new(id: DeviceId, tenant: TenantId, name: String, added_ms: i64) -> Self {
+        Self {
+            id,
+            tenant,
+            name,
+            site: None,
+            tags: Vec::new(),
+            added_ms,
+            standing: Standing::Trusted,
+            standing_reason: None,
+            standing_since_ms: None,
+        }
+    }
 }
 
 /// Cameras, stored.
 #[async_trait]
 pub trait Cameras: Send + Sync {
-    /// Adds one.
+    /// Adds one without a certificate; it enrols later.
     async fn add(&self, camera: &CameraRow) -> Result<(), StoreError>;
     /// All of a tenant, by name.
     async fn list(&self, tenant: &TenantId) -> Result<Vec<CameraRow>, StoreError>;
@@ -33,8 +58,8 @@ pub trait Cameras: Send + Sync {
     async fn get(&self, tenant: &TenantId, id: &str) -> Result<Option<CameraRow>, StoreError>;
     /// One, whosever it is.
     async fn find(&self, id: &str) -> Result<Option<CameraRow>, StoreError>;
-    /// Removes one; false if there was none.
-    async fn remove(&self, tenant: &TenantId, id: &str) -> Result<bool, StoreError>;
+    /// Removes one and revokes its certificates; false if there was none.
+    async fn remove(&self, tenant: &TenantId, id: &str, now_ms: i64) -> Result<bool, StoreError>;
 }
 
 fn camera(row: &SqliteRow) -> Result<CameraRow, StoreError> {
@@ -42,25 +67,65 @@ fn camera(row: &SqliteRow) -> Result<CameraRow, StoreError> {
         id: checked("device id", row.try_get("id")?)?,
         tenant: checked("tenant", row.try_get("tenant")?)?,
         name: row.try_get("name")?,
-        certificate: row.try_get("certificate")?,
+        site: row.try_get("site")?,
+        tags: tags(row)?,
         added_ms: row.try_get("added_ms")?,
+        standing: checked("standing", row.try_get("standing")?)?,
+        standing_reason: row.try_get("standing_reason")?,
+        standing_since_ms: row.try_get("standing_since_ms")?,
     })
+}
+
+/// A JSON array of texts.
+pub(super) fn tags(row: &SqliteRow) -> Result<Vec<String>, StoreError> {
+    let value: String = row.try_get("tags")?;
+    serde_json::from_str(&value).map_err(|_| StoreError::Corrupt {
+        what: "list of tags",
+        value,
+    })
+}
+
+/// As [`tags`] reads them.
+pub(super) fn tags_text(tags: &[String]) -> String {
+    serde_json::Value::from(tags).to_string()
+}
+
+/// Adds a camera's row.
+pub(super) async fn insert(
+    connection: &mut SqliteConnection,
+    camera: &CameraRow,
+) -> Result<(), StoreError> {
+    let there = sqlx::query("SELECT 1 FROM camera WHERE id = ?")
+        .bind(camera.id.as_str())
+        .fetch_optional(&mut *connection)
+        .await?;
+    if there.is_some() {
+        return Err(StoreError::NameTaken {
+            what: "device",
+            name: camera.id.to_string(),
+        });
+    }
+    sqlx::query(
+        "INSERT INTO camera (id, tenant, name, site, tags, added_ms) VALUES (?, ?, ?, ?, ?, ?)",
+    )
+    .bind(camera.id.as_str())
+    .bind(camera.tenant.as_str())
+    .bind(&camera.name)
+    .bind(&camera.site)
+    .bind(tags_text(&camera.tags))
+    .bind(camera.added_ms)
+    .execute(connection)
+    .await
+    .map_err(taken("camera", &camera.name))?;
+    Ok(())
 }
 
 #[async_trait]
 impl Cameras for Sqlite {
     async fn add(&self, camera: &CameraRow) -> Result<(), StoreError> {
-        sqlx::query(
-            "INSERT INTO camera (id, tenant, name, certificate, added_ms) VALUES (?, ?, ?, ?, ?)",
-        )
-        .bind(camera.id.as_str())
-        .bind(camera.tenant.as_str())
-        .bind(&camera.name)
-        .bind(&camera.certificate)
-        .bind(camera.added_ms)
-        .execute(&self.pool)
-        .await
-        .map_err(taken("camera", &camera.name))?;
+        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        insert(&mut transaction, camera).await?;
+        transaction.commit().await?;
         Ok(())
     }
 
@@ -88,13 +153,21 @@ impl Cameras for Sqlite {
         row.as_ref().map(camera).transpose()
     }
 
-    async fn remove(&self, tenant: &TenantId, id: &str) -> Result<bool, StoreError> {
+    async fn remove(&self, tenant: &TenantId, id: &str, now_ms: i64) -> Result<bool, StoreError> {
+        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
         let delete = sqlx::query("DELETE FROM camera WHERE tenant = ? AND id = ?");
         let done = delete
             .bind(tenant.as_str())
             .bind(id)
-            .execute(&self.pool)
+            .execute(&mut *transaction)
             .await?;
-        Ok(done.rows_affected() > 0)
+        if done.rows_affected() == 0 {
+            return Ok(false);
+        }
+        let reason = "the camera was removed";
+        certificates::revoke_all(&mut transaction, id, reason, now_ms).await?;
+        certificates::event(&mut transaction, id, "removed", None, Some(reason), now_ms).await?;
+        transaction.commit().await?;
+        Ok(true)
     }
 }

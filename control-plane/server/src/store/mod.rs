@@ -4,6 +4,12 @@
 //! and tokens come in hashed. Another database is another folder in `migrations/` and another set of these impls.
 
 mod cameras;
+mod certificates;
+mod claims;
+mod connections;
+mod enrolments;
+mod factory_list;
+mod pairings;
 mod people;
 mod sign_ins;
 mod video_sessions;
@@ -20,6 +26,12 @@ use thiserror::Error;
 use crate::signalling::SessionLog;
 
 pub use cameras::{CameraRow, Cameras};
+pub use certificates::{CertificateRow, CertificateState, Certificates, KnownCamera, Standing};
+pub use claims::{ClaimRow, Claims};
+pub use connections::Connections;
+pub use enrolments::{Enrolments, NotEnrolled, Ticket};
+pub use factory_list::{FactoryList, FactoryRow};
+pub use pairings::{PairingRow, PairingState, Pairings};
 pub use people::{Account, People, Person, Role};
 pub use sign_ins::SignIns;
 pub use video_sessions::{VideoSessionRow, VideoSessions};
@@ -60,6 +72,18 @@ pub struct Store {
     pub sign_ins: Arc<dyn SignIns>,
     /// Cameras.
     pub cameras: Arc<dyn Cameras>,
+    /// Their certificates, and who may take part.
+    pub certificates: Arc<dyn Certificates>,
+    /// New cameras with their first certificates.
+    pub enrolments: Arc<dyn Enrolments>,
+    /// Secrets by which cameras enrol.
+    pub claims: Arc<dyn Claims>,
+    /// Devices that show a code.
+    pub pairings: Arc<dyn Pairings>,
+    /// Devices known from the factory.
+    pub factory_list: Arc<dyn FactoryList>,
+    /// When cameras came and went.
+    pub connections: Arc<dyn Connections>,
     /// Video sessions, past and present.
     pub video_sessions: Arc<dyn VideoSessions>,
     sqlite: Sqlite,
@@ -98,6 +122,12 @@ impl Store {
             people: noun.clone(),
             sign_ins: noun.clone(),
             cameras: noun.clone(),
+            certificates: noun.clone(),
+            enrolments: noun.clone(),
+            claims: noun.clone(),
+            pairings: noun.clone(),
+            factory_list: noun.clone(),
+            connections: noun.clone(),
             video_sessions: noun,
             sqlite,
         })

@@ -16,10 +16,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tower::Layer as _;
 
-use crate::access::Arrival;
+use crate::access::{Arrival, DeviceConnection};
+use crate::identity::ShownCertificate;
 
 const CONNECTIONS: usize = 2048;
 /// A TLS handshake, or a request's headers, take longer only when somebody means it.
@@ -49,25 +51,20 @@ pub struct HttpListener {
 }
 
 impl HttpListener {
-    /// Binds the address and serves from now on.
-    ///
-    /// # Errors
-    ///
-    /// The system's, when the address cannot be bound.
-    pub async fn start(
+    /// Serves from now on, on a listener that is bound to that address.
+    pub fn serve(
+        listener: TcpListener,
         address: SocketAddr,
         security: Security,
         site: Router,
-    ) -> std::io::Result<Self> {
-        let listener = TcpListener::bind(address).await?;
-        let address = listener.local_addr()?;
+    ) -> Self {
         let stop = CancellationToken::new();
         let accepting = tokio::spawn(accept(listener, security, site, stop.clone()));
-        Ok(Self {
+        Self {
             address,
             stop,
             accepting,
-        })
+        }
     }
 
     /// Where it listens, with the port that the system chose.
@@ -118,6 +115,12 @@ async fn accept(listener: TcpListener, security: Security, site: Router, stop: C
     }
 }
 
+/// The certificate of a device, if the client showed one.
+fn shown_certificate(stream: &TlsStream<TcpStream>) -> Option<ShownCertificate> {
+    let chain = stream.get_ref().1.peer_certificates()?;
+    ShownCertificate::from_der(chain.first()?)
+}
+
 struct Connection {
     peer: SocketAddr,
     place: OwnedSemaphorePermit,
@@ -129,10 +132,13 @@ impl Connection {
         // Answers are small and somebody waits for them.
         let _ = stream.set_nodelay(true);
         match security {
-            Security::Loopback => self.serve_http(stream, false, site).await,
+            Security::Loopback => self.serve_http(stream, false, None, site).await,
             Security::Tls(config) => {
                 match timeout(SLOWEST, TlsAcceptor::from(config).accept(stream)).await {
-                    Ok(Ok(stream)) => self.serve_http(stream, true, site).await,
+                    Ok(Ok(stream)) => {
+                        let shown = shown_certificate(&stream);
+                        self.serve_http(stream, true, shown, site).await;
+                    }
                     Ok(Err(error)) => {
                         tracing::debug!(peer = %self.peer, %error, "TLS handshake failed");
                     }
@@ -146,11 +152,16 @@ impl Connection {
         self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         secure: bool,
+        shown: Option<ShownCertificate>,
         site: Router,
     ) {
         let arrival = Arrival {
             peer: self.peer.ip().to_canonical(),
             secure,
+        };
+        let site = match shown {
+            Some(shown) => site.layer(Extension(DeviceConnection(shown))),
+            None => site,
         };
         let service = TowerToHyperService::new(Extension(arrival).layer(site));
         let mut builder = auto::Builder::new(TokioExecutor::new()).http1_only();

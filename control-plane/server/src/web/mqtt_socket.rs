@@ -1,7 +1,8 @@
-//! `/mqtt`: MQTT over WebSocket for browsers, passed on to the broker's own WebSocket listener.
+//! `/mqtt`: MQTT over WebSocket for browsers, passed on to the broker.
 //!
-//! Browsers then need one origin, one certificate and one port. The broker checks the token; what is checked here is
-//! that a page of ours asks, that it speaks MQTT, and that its frames are no larger than a message may be.
+//! Browsers then need one origin, one certificate and one port. The embedded broker checks the token, and the
+//! [`Gateway`] does for another one; what is checked here is that a page of ours asks, that it speaks MQTT, and that
+//! its frames are no larger than a message may be.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access::{Arrival, websocket_origin};
 use crate::api::Problem;
+use crate::brokers::Gateway;
 
 /// Where browsers connect.
 pub const MQTT_PATH: &str = "/mqtt";
@@ -36,19 +38,28 @@ const SOCKETS: usize = 2048;
 /// The broker is in the same process.
 const CONNECT: Duration = Duration::from_secs(5);
 
+/// Where browsers are passed on to. Cheap to clone.
+#[derive(Clone)]
+pub enum Upstream {
+    /// The embedded broker's WebSocket listener.
+    Broker(SocketAddr),
+    /// Another broker's, by way of the gateway.
+    Gateway(Gateway),
+}
+
 /// The way from browsers to the broker. Cheap to clone.
 #[derive(Clone)]
 pub struct MqttSocket {
-    broker: SocketAddr,
+    upstream: Upstream,
     places: Arc<Semaphore>,
     stop: CancellationToken,
 }
 
 impl MqttSocket {
-    /// To the broker's WebSocket listener; `stop` closes all sockets.
-    pub fn new(broker: SocketAddr, stop: CancellationToken) -> Self {
+    /// To there; `stop` closes all sockets.
+    pub fn new(upstream: Upstream, stop: CancellationToken) -> Self {
         Self {
-            broker,
+            upstream,
             places: Arc::new(Semaphore::new(SOCKETS)),
             stop,
         }
@@ -89,7 +100,16 @@ async fn open(
                 "too many browsers are connected",
             )
         })?;
-    let broker = socket.connect().await.map_err(|error| {
+    let broker = match socket.upstream {
+        Upstream::Broker(broker) => broker,
+        Upstream::Gateway(gateway) => {
+            return Ok(upgrade.on_upgrade(async move |browser| {
+                gateway.carry(browser, socket.stop).await;
+                drop(place);
+            }));
+        }
+    };
+    let broker = connect(broker).await.map_err(|error| {
         tracing::warn!(%error, "the broker does not take a browser's connection");
         Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -99,27 +119,25 @@ async fn open(
     Ok(upgrade.on_upgrade(move |browser| carry(browser, broker, socket.stop, place)))
 }
 
-impl MqttSocket {
-    async fn connect(&self) -> Result<WebSocketStream<TcpStream>, tungstenite::Error> {
-        let connected = async {
-            let stream = TcpStream::connect(self.broker).await?;
-            stream.set_nodelay(true)?;
-            let mut request = format!("ws://{}{MQTT_PATH}", self.broker).into_client_request()?;
-            request.headers_mut().insert(
-                "sec-websocket-protocol",
-                HeaderValue::from_static(SUBPROTOCOL),
-            );
-            let limits = WebSocketConfig::default()
-                .max_message_size(Some(FRAME_LIMIT))
-                .max_frame_size(Some(FRAME_LIMIT));
-            Ok(client_async_with_config(request, stream, Some(limits))
-                .await?
-                .0)
-        };
-        timeout(CONNECT, connected)
-            .await
-            .unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))
-    }
+async fn connect(broker: SocketAddr) -> Result<WebSocketStream<TcpStream>, tungstenite::Error> {
+    let connected = async {
+        let stream = TcpStream::connect(broker).await?;
+        stream.set_nodelay(true)?;
+        let mut request = format!("ws://{broker}{MQTT_PATH}").into_client_request()?;
+        request.headers_mut().insert(
+            "sec-websocket-protocol",
+            HeaderValue::from_static(SUBPROTOCOL),
+        );
+        let limits = WebSocketConfig::default()
+            .max_message_size(Some(FRAME_LIMIT))
+            .max_frame_size(Some(FRAME_LIMIT));
+        Ok(client_async_with_config(request, stream, Some(limits))
+            .await?
+            .0)
+    };
+    timeout(CONNECT, connected)
+        .await
+        .unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))
 }
 
 /// Carries messages both ways until either side closes. A side that reads slowly slows the other, and is closed by its

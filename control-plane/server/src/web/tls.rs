@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::crypto::ring;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -37,13 +38,17 @@ pub enum TlsError {
     },
 }
 
-/// Reads a certificate chain and its key, both PEM. HTTP/1.1 is all that is offered (RFC 7301): the dashboard is a
+/// Reads a certificate chain and its key, both PEM; `clients` judges the certificates that clients show. HTTP/1.1 is all that is offered (RFC 7301): the dashboard is a
 /// handful of files, and WebSockets want it.
 ///
 /// # Errors
 ///
 /// [`TlsError`] names the file.
-pub fn server_config(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsError> {
+pub fn server_config(
+    certificate: &Path,
+    key: &Path,
+    clients: Arc<dyn ClientCertVerifier>,
+) -> Result<Arc<ServerConfig>, TlsError> {
     let failed = |file: &Path, reason: String| TlsError::File {
         file: file.to_owned(),
         reason,
@@ -67,7 +72,7 @@ pub fn server_config(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>
     let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(pair)?
-        .with_no_client_auth()
+        .with_client_cert_verifier(clients)
         .with_single_cert(chain, private)
         .map_err(pair)?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];

@@ -6,6 +6,8 @@
     reason = "each test uses its part; a failure here is a failed test"
 )]
 
+pub mod database;
+pub mod devices;
 pub mod mqtt;
 
 use std::fmt::Write as _;

@@ -1,12 +1,13 @@
 //! A certificate authority of one test, and the bundle it issues.
 
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use heron_agent::Bundle;
 use p256::pkcs8::{EncodePublicKey, LineEnding};
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, CertifiedIssuer, DnType,
+    ExtendedKeyUsagePurpose, IsCa, KeyPair, date_time_ymd,
 };
 
 pub struct Authority {
@@ -53,10 +54,31 @@ impl Authority {
         self.issue(&params)
     }
 
+    /// The certificate for a request, whatever it asks for, valid from and until so many days from now.
+    pub fn answer(&self, request: &[u8], device: &str, from: i64, until: i64) -> String {
+        let request = CertificateSigningRequestParams::from_der(&request.to_vec().into()).unwrap();
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, device);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        params.not_before = days(from).into();
+        params.not_after = days(until).into();
+        let certificate = params.signed_by(&request.public_key, &self.issuer).unwrap();
+        certificate.pem()
+    }
+
+    /// A client's certificate, valid from and until so many days from now.
+    pub fn aged_client(&self, name: &str, from: i64, until: i64) -> Issued {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        params.not_before = days(from).into();
+        params.not_after = days(until).into();
+        self.issue(&params)
+    }
+
     /// The text of a bundle that leads to a broker on this port.
     pub fn bundle_text(&self, device: &str, port: u16, issued: &Issued) -> String {
-        let grant_key = p256::SecretKey::from_slice(&[7; 32]).unwrap().public_key();
-        let grant_key = grant_key.to_public_key_pem(LineEnding::LF).unwrap();
+        let grant_key = grant_key();
         format!(
             "device = {device:?}\ntenant = \"home\"\nbroker = \"127.0.0.1:{port}\"\n\
              ca = '''\n{}'''\ncertificate = '''\n{}'''\nkey = '''\n{}'''\ngrant_key = '''\n{grant_key}'''\n",
@@ -78,5 +100,22 @@ impl Authority {
             certificate: certificate.pem(),
             key: key.serialize_pem(),
         }
+    }
+}
+
+/// Somebody's public key, to put where a grant key is needed.
+pub fn grant_key() -> String {
+    let key = p256::SecretKey::from_slice(&[7; 32]).unwrap().public_key();
+    key.to_public_key_pem(LineEnding::LF).unwrap()
+}
+
+/// So many days from now.
+fn days(days: i64) -> SystemTime {
+    let distance = Duration::from_secs(86_400 * days.unsigned_abs());
+    let now = SystemTime::now();
+    if days < 0 {
+        now - distance
+    } else {
+        now + distance
     }
 }

@@ -12,7 +12,7 @@ use heron_agent::{AgentConfig, Bundle};
 use tokio::sync::watch;
 
 pub use broker::Broker;
-pub use certificates::Authority;
+pub use certificates::{Authority, grant_key};
 pub use observer::Observer;
 pub use tap::Tap;
 

@@ -14,6 +14,8 @@ use super::problem::ConfigError;
 pub struct ConfigFile {
     pub bundle: Option<String>,
     #[serde(default)]
+    pub enrolment: EnrolmentSection,
+    #[serde(default)]
     pub video: VideoSection,
     #[serde(default)]
     pub audio: AudioSection,
@@ -21,6 +23,25 @@ pub struct ConfigFile {
     pub session: SessionSection,
     pub local_view: Option<LocalViewSection>,
     pub metrics: Option<MetricsSection>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EnrolmentSection {
+    pub claim_file: Option<String>,
+    pub server: Option<String>,
+    pub ca: Option<String>,
+    pub by: Option<IntroductionName>,
+    pub device: Option<String>,
+    pub serial: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IntroductionName {
+    #[default]
+    Pairing,
+    Factory,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -15,18 +15,23 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{fmt, fs};
 
+use heron_agent::{Introduction, ServerUrl};
 use heron_media::{
     AudioConfig, AudioSourceConfig, EncoderChoice, PixelFormat, SourceConfig, SpeakerConfig,
     SubConfig, VideoConfig,
 };
+use heron_protocol::DeviceId;
 
 pub use problem::{ConfigError, Problems};
+pub use validate::is_serial;
 
 /// A checked config.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// The device bundle.
     pub bundle: PathBuf,
+    /// How a camera without a bundle gets one.
+    pub enrolment: Enrolment,
     /// What is seen.
     pub video: Video,
     /// What is heard.
@@ -37,6 +42,23 @@ pub struct Config {
     pub local_view: Option<LocalView>,
     /// Where figures are served, a loopback address.
     pub metrics: Option<SocketAddr>,
+}
+
+/// The `[enrolment]` section.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Enrolment {
+    /// Where a claim file is looked for.
+    pub claim_file: PathBuf,
+    /// The control plane, without a claim file.
+    pub server: Option<ServerUrl>,
+    /// Who signs its certificate, PEM; without it the authorities that this machine trusts.
+    pub ca: Option<String>,
+    /// Without a claim file: by pairing, or by the factory list.
+    pub by: Introduction,
+    /// The device id to ask for.
+    pub device: Option<DeviceId>,
+    /// The board's serial number, where it does not tell or tells a wrong one.
+    pub serial: Option<String>,
 }
 
 /// The `[video]` section.
@@ -323,6 +345,35 @@ mod tests {
     }
 
     #[test]
+    fn enrolment_by_a_server_or_by_a_claim_file_elsewhere() {
+        let config = parse(
+            "[enrolment]\nserver = \"https://heron.example:8443\"\nby = \"factory\"\n\
+             claim_file = \"claim.toml\"\ndevice = \"front-door-01\"\nserial = \"1234\"\n",
+        );
+        let enrolment = config.unwrap().enrolment;
+        assert_eq!(
+            enrolment.server.unwrap().to_string(),
+            "https://heron.example:8443"
+        );
+        assert_eq!(enrolment.by, Introduction::Factory);
+        assert_eq!(enrolment.claim_file, Path::new("/etc/heron/claim.toml"));
+
+        assert_eq!(
+            complaint(
+                "[enrolment]\nserver = \"http://heron.example\"\nca = \"none\"\ndevice = \"door\"\nserial = \"a b\"\n"
+            ),
+            "2: enrolment.server: \"http://heron.example\" is not https://HOST or https://HOST:PORT, with nothing after it\n\
+             3: enrolment.ca: no BEGIN CERTIFICATE in it\n\
+             4: enrolment.device: device id must match [a-z0-9-]{8,40}, got \"door\"\n\
+             5: enrolment.serial: allowed: 1 to 64 letters, digits, and -._:"
+        );
+        assert_eq!(
+            complaint("[enrolment]\nby = \"factory\"\n"),
+            "2: enrolment.by: needs `server`, the control plane that has the factory list"
+        );
+    }
+
+    #[test]
     fn a_relative_path_starts_at_the_config() {
         let config =
             parse("bundle = \"door.toml\"\n[video]\nsource = \"y4m\"\npath = \"a.y4m\"").unwrap();
@@ -342,7 +393,7 @@ mod tests {
         );
         assert_eq!(
             complaint("\n[vidoe]\n"),
-            "2: vidoe: unknown field `vidoe`, expected one of `bundle`, `video`, `audio`, `session`, `local_view`, `metrics`"
+            "2: vidoe: unknown field `vidoe`, expected one of `bundle`, `enrolment`, `video`, `audio`, `session`, `local_view`, `metrics`"
         );
     }
 

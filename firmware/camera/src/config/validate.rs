@@ -5,18 +5,27 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use heron_agent::{Introduction, check_authorities};
 use heron_media::{AudioSourceConfig, EncoderChoice, ExecStream, PixelFormat, SourceConfig};
 
+use heron_protocol::DeviceId;
+
 use super::file::{
-    AudioSection, AudioSourceName, ConfigFile, EncoderName, FormatName, LocalViewSection,
-    MetricsSection, SessionSection, StreamName, SubSection, VideoSection, VideoSourceName, Whole,
+    AudioSection, AudioSourceName, ConfigFile, EncoderName, EnrolmentSection, FormatName,
+    IntroductionName, LocalViewSection, MetricsSection, SessionSection, StreamName, SubSection,
+    VideoSection, VideoSourceName, Whole,
 };
 use super::problem::Problems;
 use super::{
-    Audio, AudioSource, Config, ConfigError, LocalView, Session, Sub, Token, Video, VideoSource,
+    Audio, AudioSource, Config, ConfigError, Enrolment, LocalView, Session, Sub, Token, Video,
+    VideoSource,
 };
 
 const BUNDLE: &str = "/etc/heron/bundle.toml";
+/// The boot partition of a Raspberry Pi, which any computer can write to.
+const CLAIM_FILE: &str = "/boot/firmware/heron-claim.toml";
+/// A serial number goes into a certificate's subject.
+const SERIAL_CHARACTERS: usize = 64;
 
 /// What H.264 level 5.1 can hold, in either direction.
 const SIDE: RangeInclusive<u32> = 16..=3840;
@@ -39,6 +48,7 @@ pub fn validate(path: &Path, text: &str, file: ConfigFile) -> Result<Config, Con
     let mut problems = Problems::new(text);
     let config = Config {
         bundle: folder.join(file.bundle.as_deref().unwrap_or(BUNDLE)),
+        enrolment: enrolment(&mut problems, folder, file.enrolment),
         video: video(&mut problems, folder, file.video),
         audio: audio(&mut problems, file.audio),
         session: session(&mut problems, file.session),
@@ -50,6 +60,60 @@ pub fn validate(path: &Path, text: &str, file: ConfigFile) -> Result<Config, Con
             .and_then(|section| metrics(&mut problems, &section)),
     };
     problems.finish(path, config)
+}
+
+fn enrolment(problems: &mut Problems<'_>, folder: &Path, section: EnrolmentSection) -> Enrolment {
+    let server = section
+        .server
+        .and_then(|text| noted(problems, "enrolment.server", text.trim().parse()));
+    if let Some(Err(reason)) = section.ca.as_deref().map(check_authorities) {
+        problems.note("enrolment.ca", reason);
+    }
+    let by = match section.by.unwrap_or_default() {
+        IntroductionName::Pairing => Introduction::Pairing,
+        IntroductionName::Factory => Introduction::Factory,
+    };
+    if by == Introduction::Factory && server.is_none() {
+        problems.note(
+            "enrolment.by",
+            "needs `server`, the control plane that has the factory list",
+        );
+    }
+    if let Some(serial) = &section.serial
+        && !is_serial(serial)
+    {
+        problems.note(
+            "enrolment.serial",
+            format_args!("allowed: 1 to {SERIAL_CHARACTERS} letters, digits, and -._:"),
+        );
+    }
+    Enrolment {
+        claim_file: folder.join(section.claim_file.as_deref().unwrap_or(CLAIM_FILE)),
+        server,
+        ca: section.ca,
+        by,
+        device: section
+            .device
+            .and_then(|text| noted(problems, "enrolment.device", text.parse::<DeviceId>())),
+        serial: section.serial,
+    }
+}
+
+/// A serial number that can stand in a certificate.
+pub fn is_serial(serial: &str) -> bool {
+    (1..=SERIAL_CHARACTERS).contains(&serial.len())
+        && serial
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-._:".contains(&byte))
+}
+
+/// A value, or its error as a problem of `key`.
+fn noted<T, E: std::fmt::Display>(
+    problems: &mut Problems<'_>,
+    key: &str,
+    value: Result<T, E>,
+) -> Option<T> {
+    value.map_err(|error| problems.note(key, error)).ok()
 }
 
 fn video(problems: &mut Problems<'_>, folder: &Path, section: VideoSection) -> Video {

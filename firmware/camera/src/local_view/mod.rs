@@ -9,11 +9,12 @@
 //!
 //! Off unless the config turns it on. All but the page want the token of the config, as a bearer token (RFC 6750) or,
 //! for players that can send no header, as `?token=` in the URL.
+//! A camera that is not enrolled yet serves what it waits for instead ([`pairing`]).
 
+mod pairing;
 mod token;
 mod whep;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,11 +31,14 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use heron_session::Hub;
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
 use crate::config::LocalView;
 use crate::media::Media;
 use token::Token;
+
+pub use pairing::waiting;
 
 /// An offer is a few kilobytes.
 const MAX_BODY: usize = 64 * 1024;
@@ -51,12 +55,14 @@ struct Served {
     token: Token,
 }
 
-/// Listens, and answers from then on. Returns where.
-pub async fn serve(config: &LocalView, hub: Hub, media: Arc<Media>) -> anyhow::Result<SocketAddr> {
+/// Listens, and answers until the task is aborted.
+pub async fn serve(
+    config: &LocalView,
+    hub: Hub,
+    media: Arc<Media>,
+) -> anyhow::Result<JoinHandle<()>> {
     let token = config.token.reveal().map_err(anyhow::Error::msg)?;
-    let listener = TcpListener::bind(config.listen)
-        .await
-        .with_context(|| format!("local_view.listen: {} cannot be used", config.listen))?;
+    let listener = listen(config).await?;
     let address = listener.local_addr()?;
     info!("local view at http://{address}/");
     let router = router(Served {
@@ -64,12 +70,17 @@ pub async fn serve(config: &LocalView, hub: Hub, media: Arc<Media>) -> anyhow::R
         media,
         token: Token::new(&token),
     });
-    tokio::spawn(async move {
+    Ok(tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, router).await {
             warn!("the local view's listener ended: {error}");
         }
-    });
-    Ok(address)
+    }))
+}
+
+async fn listen(config: &LocalView) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(config.listen)
+        .await
+        .with_context(|| format!("local_view.listen: {} cannot be used", config.listen))
 }
 
 fn router(served: Served) -> Router {

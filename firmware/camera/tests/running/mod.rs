@@ -139,12 +139,14 @@ pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-fn free_address() -> SocketAddr {
+/// A loopback address that nobody uses.
+pub fn free_address() -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     listener.local_addr().unwrap()
 }
 
-fn ask(
+/// Asks over plain HTTP.
+pub fn ask(
     address: SocketAddr,
     method: &str,
     path: &str,

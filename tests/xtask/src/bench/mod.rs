@@ -3,6 +3,7 @@
 mod adapt;
 mod fanout;
 mod first_frame;
+mod fleet;
 mod footprint;
 mod latency;
 mod pli;
@@ -63,6 +64,18 @@ pub enum What {
         #[arg(long, value_delimiter = ',', default_value = "heron,webrtcbin")]
         servers: Vec<String>,
     },
+    /// A fleet of simulated cameras: memory, presence, and a restart of the broker, beside Mosquitto.
+    Fleet {
+        /// How many cameras; several sizes are measured one after the other.
+        #[arg(long, value_delimiter = ',', default_value = "1000")]
+        cameras: Vec<usize>,
+        /// How often each broker is measured and restarted.
+        #[arg(long, default_value_t = 3)]
+        runs: u32,
+        /// Measure only these brokers.
+        #[arg(long, value_delimiter = ',', value_name = "BROKER")]
+        only: Vec<String>,
+    },
     /// From a PLI to the IDR on the wire, beside Janus and webrtcbin.
     Pli {
         /// How many PLIs are sent.
@@ -83,6 +96,11 @@ pub fn run(what: &What) -> Result<()> {
             seconds,
             only,
         } => fanout::run(*runs, *seconds, only),
+        What::Fleet {
+            cameras,
+            runs,
+            only,
+        } => fleet::run(cameras, *runs, only),
         What::Footprint { no_arm } => footprint::run(!no_arm),
         What::Latency {
             runs,

@@ -1,0 +1,91 @@
+//! When cameras came and went.
+
+use async_trait::async_trait;
+use heron_protocol::DeviceId;
+use sqlx::Row as _;
+use sqlx::sqlite::SqliteRow;
+
+use super::{Sqlite, StoreError, checked};
+use crate::signalling::ConnectionRecord;
+
+/// What is kept of one camera.
+const KEPT: i64 = 500;
+
+/// The history of connections, stored.
+#[async_trait]
+pub trait Connections: Send + Sync {
+    /// Adds these. What a camera's last entry says already is left out: presence is retained, and comes again after a
+    /// restart.
+    async fn add(&self, connections: &[ConnectionRecord]) -> Result<(), StoreError>;
+    /// Of one camera, the newest first.
+    async fn recent(
+        &self,
+        camera: &DeviceId,
+        limit: u32,
+    ) -> Result<Vec<ConnectionRecord>, StoreError>;
+}
+
+fn connection(row: &SqliteRow) -> Result<ConnectionRecord, StoreError> {
+    Ok(ConnectionRecord {
+        camera: checked("device id", row.try_get("camera")?)?,
+        at_ms: row.try_get("at_ms")?,
+        online: row.try_get("online")?,
+        reason: row.try_get("reason")?,
+        boot_id: row.try_get("boot_id")?,
+        firmware: row.try_get("firmware")?,
+        seq: row.try_get::<i64, _>("seq")?.cast_unsigned(),
+    })
+}
+
+#[async_trait]
+impl Connections for Sqlite {
+    async fn add(&self, connections: &[ConnectionRecord]) -> Result<(), StoreError> {
+        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        for one in connections {
+            let camera = one.camera.as_str();
+            let done = sqlx::query(
+                "INSERT INTO connection (camera, at_ms, online, reason, boot_id, firmware, seq)
+                 SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE NOT EXISTS (
+                     SELECT 1 FROM (SELECT * FROM connection WHERE camera = ?1 ORDER BY id DESC LIMIT 1)
+                     WHERE online = ?3 AND reason IS ?4 AND boot_id = ?5 AND seq = ?7)",
+            )
+            .bind(camera)
+            .bind(one.at_ms)
+            .bind(one.online)
+            .bind(&one.reason)
+            .bind(&one.boot_id)
+            .bind(&one.firmware)
+            .bind(one.seq.cast_signed())
+            .execute(&mut *transaction)
+            .await?;
+            if done.rows_affected() == 0 {
+                continue;
+            }
+            sqlx::query(
+                "DELETE FROM connection WHERE camera = ?1 AND id <= (
+                     SELECT id FROM connection WHERE camera = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+            )
+            .bind(camera)
+            .bind(KEPT)
+            .execute(&mut *transaction)
+            .await?;
+        }
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    async fn recent(
+        &self,
+        camera: &DeviceId,
+        limit: u32,
+    ) -> Result<Vec<ConnectionRecord>, StoreError> {
+        sqlx::query("SELECT * FROM connection WHERE camera = ? ORDER BY id DESC LIMIT ?")
+            .bind(camera.as_str())
+            .bind(limit)
+            .fetch_all(&self.pool)
+            .await?
+            .iter()
+            .map(connection)
+            .collect()
+    }
+}
