@@ -20,6 +20,7 @@ use crate::eviction::{self, PutOut};
 use crate::guard::Guard;
 use crate::identity::Door;
 use crate::listeners;
+use crate::rate::Rates;
 use crate::refusals::{Refusals, Refused};
 use crate::retain_storage::Storage;
 use crate::retained::Retained;
@@ -203,6 +204,10 @@ async fn serve(
         put_out: PutOut::default(),
         admissions: Mutex::default(),
         retained: retained.clone(),
+        rates: Mutex::new(Rates::new(
+            config.limits.device_messages_per_s,
+            config.limits.device_burst,
+        )),
         refusals: Refusals::default(),
         overflows: AtomicU64::new(0),
     });

@@ -55,6 +55,11 @@ pub struct Limits {
     /// The same for a connection of the control plane. It must hold the retained messages of the whole fleet, which
     /// come at once when the control plane subscribes.
     pub control_queued: usize,
+    /// Messages a second that one camera may publish over a longer time. Telemetry and the signalling of 64 viewers
+    /// are some 15.
+    pub device_messages_per_s: u32,
+    /// The same at once, after a pause: what a camera says when it connects, and the candidates of many viewers.
+    pub device_burst: u32,
     /// Subscriptions of one client.
     pub subscriptions: usize,
     /// The longest keep-alive in seconds. A client that asks for more, or for none, is told this one
@@ -81,6 +86,8 @@ impl Default for Limits {
             queued: 500,
             control_inflight: 1024,
             control_queued: 500_000,
+            device_messages_per_s: 30,
+            device_burst: 300,
             subscriptions: 64,
             keep_alive_s: 120,
             session_expiry: Duration::from_secs(24 * 3600),

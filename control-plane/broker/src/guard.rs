@@ -24,6 +24,7 @@ use crate::admissions::Admissions;
 use crate::eviction::{self, PutOut};
 use crate::gate::DeviceGate;
 use crate::identity::{Claim, Claimed, Door};
+use crate::rate::Rates;
 use crate::refusals::{Attempt, Refusals};
 use crate::retained::Retained;
 use crate::token::TokenVerifier;
@@ -37,6 +38,7 @@ pub(crate) struct Guard {
     pub(crate) put_out: PutOut,
     pub(crate) admissions: Mutex<Admissions>,
     pub(crate) retained: Arc<Mutex<Retained<Retain>>>,
+    pub(crate) rates: Mutex<Rates>,
     pub(crate) refusals: Refusals,
     /// Messages that a full queue pushed out.
     pub(crate) overflows: AtomicU64,
@@ -213,6 +215,17 @@ impl Guard {
                 &"not admitted",
             );
         };
+        if let Client::Device(device) = &client
+            && !self.rates.lock().take(device, Instant::now())
+        {
+            return self.refuse_publish(
+                id,
+                publish,
+                Attempt::Publish,
+                PublishAckReason::QuotaExceeded,
+                &"more messages than a camera may send",
+            );
+        }
         let row = match acl::may_publish(&client, &publish.topic, publish.retain) {
             Ok(row) => row,
             Err(denied) => {

@@ -101,6 +101,7 @@ mod identity;
 mod listeners;
 mod log_budget;
 mod mosquitto;
+mod rate;
 mod refusals;
 mod retain_storage;
 mod retained;

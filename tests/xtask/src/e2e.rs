@@ -28,10 +28,13 @@ const SCENARIOS: &[&str] = &[
     TCP_ONLY,
     PASS_THROUGH,
     ENROLMENT,
+    REVOCATION,
 ];
 
 /// Its camera belongs to nobody at first.
 const ENROLMENT: &str = "enrolment";
+/// All of its media goes through TURN.
+const REVOCATION: &str = "revocation";
 /// Its camera's picture comes encoded.
 const PASS_THROUGH: &str = "pass-through";
 /// Its browser is on another host, and no UDP comes from there.
@@ -94,6 +97,9 @@ fn scenario(node: &Node, name: &str) -> Result<()> {
     if name == ENROLMENT {
         return enrolment(node, &folder);
     }
+    if name == REVOCATION {
+        return revocation(node, &folder);
+    }
     let picture = match name {
         PASS_THROUGH => AV1_CHILD,
         _ => SMALL_PATTERN,
@@ -115,6 +121,18 @@ fn enrolment(node: &Node, folder: &Path) -> Result<()> {
     let input = newcomer.input(folder);
     let answer = &mut |what: &str, argument: &str| newcomer.answer(what, argument);
     browser::run(node, ENROLMENT, &input, LIMIT, answer)?.conclude()
+}
+
+fn revocation(node: &Node, folder: &Path) -> Result<()> {
+    let mut stack = Stack::relayed(
+        &build::built(PROFILE),
+        folder,
+        netns::ADDRESS,
+        SMALL_PATTERN,
+    )?;
+    let input = stack.input(folder);
+    let answer = &mut |what: &str, _: &str| stack.answer(what);
+    browser::run(node, REVOCATION, &input, LIMIT, answer)?.conclude()
 }
 
 /// A wire to a host from which no UDP comes through. It goes when that host does.

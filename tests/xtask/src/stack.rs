@@ -165,6 +165,16 @@ impl Control {
         Ok(bundle)
     }
 
+    /// Revokes the identity of the camera that was added last.
+    pub fn revoke_camera(&self) -> Result<String> {
+        let bundle = fs::read_to_string(self.folder.join("bundle.toml"))?;
+        let device = bundle
+            .lines()
+            .find_map(|line| line.strip_prefix("device = \"")?.strip_suffix('"'))
+            .context("the bundle names no device")?;
+        self.run(&["camera", "revoke", device, "--reason", "stolen"])
+    }
+
     /// Where a person on this machine finds it: a secure context without a certificate.
     pub fn local_url(&self) -> String {
         format!("http://localhost{}", LOCAL.trim_start_matches("127.0.0.1"))
@@ -310,6 +320,17 @@ impl Stack {
         Self::around(control, binaries, picture, None)
     }
 
+    /// The same with all media through TURN.
+    pub fn relayed(
+        binaries: &Binaries,
+        folder: &Path,
+        host: &str,
+        picture: Picture,
+    ) -> Result<Self> {
+        let control = Control::start(&binaries.control, folder, host, true)?;
+        Self::around(control, binaries, picture, None)
+    }
+
     /// The same with everything a camera can have; also what a browser script needs to know of it.
     pub fn equipped(
         binaries: &Binaries,
@@ -353,6 +374,8 @@ impl Stack {
         match what {
             "metrics" => Camera::metrics(),
             "idle" => self.camera.idle().map(|()| String::new()),
+            "control-metrics" => http::get(LOCAL, "/metrics"),
+            "revoke" => self.control.revoke_camera(),
             "kill-control" => self.control.kill().map(|()| String::new()),
             "start-control" => self.control.restart().map(|()| String::new()),
             _ => anyhow::bail!("a stack knows no `{what}`"),

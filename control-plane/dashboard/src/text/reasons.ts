@@ -17,6 +17,8 @@ const OFFLINE: Record<string, string> = {
   update: 'it is being updated',
   thermal: 'it became too hot',
   under_voltage: 'its supply voltage was too low',
+  revoked: 'its identity was revoked',
+  quarantined: 'it was put into quarantine',
 };
 
 /** Why a camera is not there, to follow "Offline:"; empty when nothing is known. */

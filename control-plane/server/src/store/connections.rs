@@ -43,11 +43,14 @@ impl Connections for Sqlite {
         let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
         for one in connections {
             let camera = one.camera.as_str();
+            // The will of a camera that we put out says that it was lost; we know better.
             let done = sqlx::query(
-                "INSERT INTO connection (camera, at_ms, online, reason, boot_id, firmware, seq)
-                 SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE NOT EXISTS (
+                "WITH said (reason) AS (SELECT CASE WHEN ?3 OR ?4 IS NOT 'connection_lost' THEN ?4 ELSE
+                     coalesce((SELECT standing FROM camera WHERE id = ?1 AND standing <> 'trusted'), ?4) END)
+                 INSERT INTO connection (camera, at_ms, online, reason, boot_id, firmware, seq)
+                 SELECT ?1, ?2, ?3, said.reason, ?5, ?6, ?7 FROM said WHERE NOT EXISTS (
                      SELECT 1 FROM (SELECT * FROM connection WHERE camera = ?1 ORDER BY id DESC LIMIT 1)
-                     WHERE online = ?3 AND reason IS ?4 AND boot_id = ?5 AND seq = ?7)",
+                     WHERE online = ?3 AND reason IS said.reason AND boot_id = ?5 AND seq = ?7)",
             )
             .bind(camera)
             .bind(one.at_ms)
