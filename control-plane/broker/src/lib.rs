@@ -48,8 +48,9 @@
 //!
 //! # Bounds
 //!
-//! [`Limits`] bound what a client can use. A client with a *valid* certificate that completes TLS and then says nothing
-//! keeps its one socket until it or the network closes it: the library does not time that step.
+//! [`Limits`] bound what a client can use, the rate of a camera's messages among it. A client with a *valid*
+//! certificate that completes TLS and then says nothing keeps its one socket until it or the network closes it: the
+//! library does not time that step.
 //!
 //! # Example
 //!
