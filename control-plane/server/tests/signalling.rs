@@ -223,11 +223,7 @@ async fn from_click_to_the_row_in_the_log() {
     camera.hear(trickled).await;
 
     // What both ends measured ends up in one row.
-    let path = Path {
-        local: CandidateKind::Relay,
-        remote: CandidateKind::Relay,
-        protocol: "udp".into(),
-    };
+    let path = Path::new(CandidateKind::Relay, CandidateKind::Relay, "udp");
     let stats = SessionStats {
         bytes_sent: 5000,
         path: Some(path),

@@ -53,15 +53,11 @@ impl Record {
     pub fn selected(&mut self, selected: &Selected, now: Instant) {
         let since = self.since(now);
         self.phases.ice_ms.get_or_insert(since);
-        self.path = Some(Path {
-            local: kind(selected.local),
-            remote: kind(selected.remote),
-            protocol: match selected.path.protocol {
-                Protocol::Udp => "udp",
-                Protocol::Tcp => "tcp",
-            }
-            .to_owned(),
-        });
+        let protocol = match selected.path.protocol {
+            Protocol::Udp => "udp",
+            Protocol::Tcp => "tcp",
+        };
+        self.path = Some(Path::new(kind(selected.local), kind(selected.remote), protocol));
     }
 
     /// DTLS is up. Returns how long it took, the first time.
@@ -105,6 +101,8 @@ impl Record {
         SessionStats {
             phases: self.phases.clone(),
             path: self.path.clone(),
+            pairs: Vec::new(),
+            restarts: 0,
             bytes_sent: peer.bytes,
             packets_sent: peer.packets,
             frames_sent: self.frames,

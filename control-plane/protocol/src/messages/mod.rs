@@ -11,8 +11,8 @@ pub use device::{
     Telemetry,
 };
 pub use rtc::{
-    Candidate, CandidateKind, DevicePhases, EndReason, IcePolicy, IceServer, Level, Path, RtcDown,
-    RtcUp, SessionStats,
+    Candidate, CandidateKind, CandidatePair, DevicePhases, EndReason, IcePolicy, IceServer, Level,
+    PairState, Path, RestartReason, RtcDown, RtcUp, SessionStats,
 };
 pub use view::{CameraUpdate, ViewDown, ViewUp, ViewerPhases, ViewerStats};
 pub use work::{Job, JobProgress, JobState, RpcReply, RpcRequest};

@@ -133,6 +133,18 @@ pub enum EndReason {
     Failed,
 }
 
+/// Why an end asks for a new path (an ICE restart, RFC 8445 section 9).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RestartReason {
+    /// Its addresses or routes changed.
+    NetworkChanged,
+    /// The path carries nothing any more (RFC 7675).
+    PathLost,
+    /// The TURN server on the path is gone.
+    RelayLost,
+}
+
 /// What the control plane sends on `dn/rtc/{session}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -237,6 +249,13 @@ pub enum RtcUp {
         /// In the order of their gathering.
         candidates: Vec<Candidate>,
     },
+    /// The device wants a new path: the viewer is asked for a new offer, which comes as [`RtcDown::Restart`].
+    RestartWanted {
+        /// Message number.
+        seq: u32,
+        /// Why.
+        reason: RestartReason,
+    },
     /// How the session goes, every few seconds.
     Stats {
         /// Message number.
@@ -271,8 +290,16 @@ impl RtcUp {
             Self::Candidates {
                 candidates: list, ..
             } => candidates(list),
-            Self::Stats { .. } => Ok(()),
-            Self::Closed { detail: text, .. } => detail(text),
+            Self::RestartWanted { .. } => Ok(()),
+            Self::Stats { stats, .. } => stats.limits(),
+            Self::Closed {
+                detail: text,
+                stats,
+                ..
+            } => {
+                stats.as_ref().map_or(Ok(()), SessionStats::limits)?;
+                detail(text)
+            }
         }
     }
 
@@ -281,6 +308,7 @@ impl RtcUp {
         match self {
             Self::Answer { seq, .. }
             | Self::Candidates { seq, .. }
+            | Self::RestartWanted { seq, .. }
             | Self::Stats { seq, .. }
             | Self::Closed { seq, .. } => *seq,
         }
@@ -312,9 +340,68 @@ pub struct Path {
     pub remote: CandidateKind,
     /// `udp` or `tcp`.
     pub protocol: String,
+    /// This end's address and port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub local_address: Option<String>,
+    /// The other end's address and port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote_address: Option<String>,
+    /// The URL of the TURN server that this end's address is at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relay: Option<String>,
+}
+
+/// How far the checks of a candidate pair have come (RFC 8445 section 6.1.2.6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PairState {
+    /// Not checked yet.
+    Waiting,
+    /// A check is under way.
+    InProgress,
+    /// A check was answered.
+    Succeeded,
+    /// No check was answered.
+    Failed,
+}
+
+/// A pair of candidates that was tried.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CandidatePair {
+    /// The candidates and where they are.
+    #[serde(flatten)]
+    pub path: Path,
+    /// How its checks went.
+    pub state: PairState,
+    /// Whether media takes it.
+    pub chosen: bool,
 }
 
 impl Path {
+    /// A path of which only the kinds are known.
+    pub fn new(local: CandidateKind, remote: CandidateKind, protocol: impl Into<String>) -> Self {
+        Self {
+            local,
+            remote,
+            protocol: protocol.into(),
+            local_address: None,
+            remote_address: None,
+            relay: None,
+        }
+    }
+
+    pub(super) fn limits(&self) -> Result<(), String> {
+        text("protocol", &self.protocol, 8)?;
+        for (field, value, limit) in [
+            ("local_address", &self.local_address, 64),
+            ("remote_address", &self.remote_address, 64),
+            ("relay", &self.relay, 256),
+        ] {
+            text(field, value.as_deref().unwrap_or(""), limit)?;
+        }
+        Ok(())
+    }
+
     /// Whether a TURN server is in between.
     pub fn relayed(&self) -> bool {
         self.local == CandidateKind::Relay || self.remote == CandidateKind::Relay
@@ -329,6 +416,8 @@ pub struct DevicePhases {
     pub granted_ms: Option<f64>,
     /// The answer was sent.
     pub answered_ms: Option<f64>,
+    /// The last of the device's candidates was found.
+    pub gathered_ms: Option<f64>,
     /// ICE found a path.
     pub ice_ms: Option<f64>,
     /// DTLS is up.
@@ -345,6 +434,11 @@ pub struct SessionStats {
     pub phases: DevicePhases,
     /// The path, once there is one.
     pub path: Option<Path>,
+    /// Candidate pairs that were tried, the chosen one first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pairs: Vec<CandidatePair>,
+    /// ICE restarts so far.
+    pub restarts: u32,
     /// Bytes of media sent.
     pub bytes_sent: u64,
     /// Packets of media sent.
@@ -367,6 +461,17 @@ pub struct SessionStats {
     pub level: Option<Level>,
     /// How often that changed.
     pub level_changes: u64,
+}
+
+/// Candidate pairs in one message.
+const MAX_PAIRS: usize = 16;
+
+impl SessionStats {
+    fn limits(&self) -> Result<(), String> {
+        count("pairs", &self.pairs, MAX_PAIRS)?;
+        let paths = self.pairs.iter().map(|pair| &pair.path);
+        paths.chain(&self.path).try_for_each(Path::limits)
+    }
 }
 
 /// What a viewer is sent of the camera's picture.

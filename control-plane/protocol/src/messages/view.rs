@@ -8,7 +8,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::rtc::{candidates, detail, ice_servers, sdp};
-use super::{Candidate, EndReason, IcePolicy, IceServer, Path, Presence, Telemetry, message, text};
+use super::{
+    Candidate, EndReason, IcePolicy, IceServer, Path, Presence, RestartReason, Telemetry, message,
+    text,
+};
 use crate::grant::Right;
 use crate::{DeviceId, SessionId};
 
@@ -35,6 +38,13 @@ pub enum ViewUp {
         seq: u32,
         /// In the order of their gathering.
         candidates: Vec<Candidate>,
+    },
+    /// A new offer with fresh ICE credentials: the path is lost, or the camera asked for another.
+    Restart {
+        /// Message number.
+        seq: u32,
+        /// The SDP offer, without candidates.
+        offer: String,
     },
     /// How the session goes, as the viewer sees it.
     Stats {
@@ -65,7 +75,8 @@ impl ViewUp {
             Self::Candidates {
                 candidates: list, ..
             } => candidates(list),
-            Self::Stats { .. } => Ok(()),
+            Self::Restart { offer, .. } => sdp("offer", offer),
+            Self::Stats { stats, .. } => stats.path.as_ref().map_or(Ok(()), Path::limits),
             Self::Close { detail: text, .. } => detail(text),
         }
     }
@@ -75,6 +86,7 @@ impl ViewUp {
         match self {
             Self::Open { seq, .. }
             | Self::Candidates { seq, .. }
+            | Self::Restart { seq, .. }
             | Self::Stats { seq, .. }
             | Self::Close { seq, .. } => *seq,
         }
@@ -114,6 +126,22 @@ pub enum ViewDown {
         /// In the order of their gathering.
         candidates: Vec<Candidate>,
     },
+    /// The camera wants a new path: the browser is to make a new offer.
+    RestartWanted {
+        /// Message number.
+        seq: u32,
+        /// Why.
+        reason: RestartReason,
+    },
+    /// The restart is under way: fresh servers, with which the browser gathers anew. The answer follows.
+    Restarted {
+        /// Message number.
+        seq: u32,
+        /// Servers and credentials for the browser's end.
+        ice_servers: Vec<IceServer>,
+        /// Which candidates the browser may use.
+        ice_policy: IcePolicy,
+    },
     /// The session is over, or was refused.
     Closed {
         /// Message number.
@@ -132,7 +160,12 @@ impl ViewDown {
             Self::Opened {
                 ice_servers: servers,
                 ..
+            }
+            | Self::Restarted {
+                ice_servers: servers,
+                ..
             } => ice_servers(servers),
+            Self::RestartWanted { .. } => Ok(()),
             Self::Answer {
                 sdp: answer, proof, ..
             } => {

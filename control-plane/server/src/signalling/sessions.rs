@@ -171,7 +171,7 @@ impl Sessions {
         }
         session.heard = now.steady;
         match message {
-            ViewUp::Open { .. } => Err(Refusal::OutOfOrder),
+            ViewUp::Open { .. } | ViewUp::Restart { .. } => Err(Refusal::OutOfOrder),
             ViewUp::Candidates { candidates, .. } => {
                 Ok(vec![session.tell_device(|seq| RtcDown::Candidates {
                     seq,
@@ -221,6 +221,12 @@ impl Sessions {
                 Ok(vec![session.tell_viewer(|seq| ViewDown::Candidates {
                     seq,
                     candidates,
+                })])
+            }
+            RtcUp::RestartWanted { reason, .. } => {
+                Ok(vec![session.tell_viewer(|seq| ViewDown::RestartWanted {
+                    seq,
+                    reason,
                 })])
             }
             RtcUp::Stats { stats, .. } => Ok(session.device_stats(&stats, now)),

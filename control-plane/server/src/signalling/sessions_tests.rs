@@ -412,11 +412,7 @@ fn figures_of_both_ends_make_one_record() {
         "phases are written at once"
     );
 
-    let path = Path {
-        local: CandidateKind::Relay,
-        remote: CandidateKind::Host,
-        protocol: "udp".into(),
-    };
+    let path = Path::new(CandidateKind::Relay, CandidateKind::Host, "udp");
     let phases = DevicePhases {
         first_packet_ms: Some(90.0),
         ..DevicePhases::default()
