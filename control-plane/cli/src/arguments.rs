@@ -43,7 +43,7 @@ pub enum Command {
 
 #[derive(Debug, Args)]
 pub struct Login {
-    /// The control plane: https://HOST[:PORT], or http://127.0.0.1:8080 on its own machine.
+    /// The control plane: `https://HOST[:PORT]`, or http://127.0.0.1:8080 on its own machine.
     pub server: Address,
     /// The account's name.
     #[arg(long)]

@@ -4,7 +4,7 @@
 //! |---|---|---|---|---|
 //! | `embedded` | asks [`Gate`] at each CONNECT | the protocol's table | the broker checks them | ends its session |
 //! | `mosquitto` | certificates, and the list of revoked ones | access files, made from the table | the gateway checks them | the list, then a takeover of its client id |
-//! | `external` | asks [`hooks`] | asks [`hooks`] | gateway, and [`hooks`] | the same |
+//! | `external` | asks `hooks` | asks `hooks` | gateway, and `hooks` | the same |
 //!
 //! The decision is made in one place, [`Gate`]; everything here tells it to somebody.
 
