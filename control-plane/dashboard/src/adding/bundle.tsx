@@ -2,36 +2,33 @@
 
 import { createSignal, Show } from 'solid-js';
 import { type AddedCamera, addCamera } from '../api/cameras';
+import { createAttempt } from '../parts/attempt';
 import { DownloadIcon } from '../parts/icons';
+import { Trouble } from '../parts/trouble';
 import { download } from './download';
 
 export function Bundle(props: { onAdded: () => void; onDone: () => void }) {
   const [added, setAdded] = createSignal<AddedCamera>();
-  const [trouble, setTrouble] = createSignal<string>();
-  const [busy, setBusy] = createSignal(false);
+  const attempt = createAttempt();
   let name!: HTMLInputElement;
 
-  const submit = async (event: SubmitEvent) => {
-    event.preventDefault();
-    setBusy(true);
-    setTrouble(undefined);
-    try {
-      const camera = await addCamera(name.value.trim());
-      setAdded(camera);
-      save(camera);
-      props.onAdded();
-    } catch (error) {
-      setTrouble((error as Error).message);
-    } finally {
-      setBusy(false);
-    }
+  const add = async () => {
+    const camera = await addCamera(name.value.trim());
+    setAdded(camera);
+    save(camera);
+    props.onAdded();
   };
 
   return (
     <Show
       when={added()}
       fallback={
-        <form onSubmit={(event) => void submit(event)}>
+        <form
+          onSubmit={(event) => {
+            event.preventDefault();
+            void attempt.make(add);
+          }}
+        >
           <p class="hint">
             You get a file with the camera's own certificate and key, made here. It is shown once and not kept. The other two ways
             leave the key on the camera.
@@ -40,12 +37,10 @@ export function Bundle(props: { onAdded: () => void; onDone: () => void }) {
             <span>Name</span>
             <input ref={name} required maxlength="64" placeholder="Front door" autocomplete="off" data-testid="add-camera-name" />
           </label>
-          <div role="alert">
-            <Show when={trouble()}>{(text) => <p class="trouble">{text()}</p>}</Show>
-          </div>
+          <Trouble text={attempt.trouble()} />
           <div class="dialog-actions">
-            <button class="primary" type="submit" disabled={busy()} data-testid="add-camera-submit">
-              {busy() ? 'Adding…' : 'Add and download'}
+            <button class="primary" type="submit" disabled={attempt.busy()} data-testid="add-camera-submit">
+              {attempt.busy() ? 'Adding…' : 'Add and download'}
             </button>
           </div>
         </form>

@@ -2,8 +2,10 @@
 
 import { createResource, createSignal, For, Show } from 'solid-js';
 import { listClaims, type MadeClaim, makeClaim, withdrawClaim } from '../api/claims';
+import { createAttempt } from '../parts/attempt';
 import { DownloadIcon } from '../parts/icons';
 import { now } from '../parts/ticking';
+import { Trouble } from '../parts/trouble';
 import { clock } from '../text/format';
 import { download } from './download';
 
@@ -19,30 +21,20 @@ const LIVES = [
 
 export function ClaimFile(props: { onDone: () => void }) {
   const [made, setMade] = createSignal<MadeClaim>();
-  const [trouble, setTrouble] = createSignal<string>();
-  const [busy, setBusy] = createSignal(false);
+  const attempt = createAttempt();
   let name!: HTMLInputElement;
   let uses!: HTMLInputElement;
   let life!: HTMLSelectElement;
 
-  const submit = async (event: SubmitEvent) => {
-    event.preventDefault();
-    setBusy(true);
-    setTrouble(undefined);
+  const make = async () => {
     const called = name.value.trim();
-    try {
-      const claim = await makeClaim({
-        ...(called === '' ? {} : { name: called }),
-        max_uses: uses.valueAsNumber,
-        ttl_s: Number(life.value),
-      });
-      setMade(claim);
-      download(FILE, claim.file);
-    } catch (error) {
-      setTrouble((error as Error).message);
-    } finally {
-      setBusy(false);
-    }
+    const claim = await makeClaim({
+      ...(called === '' ? {} : { name: called }),
+      max_uses: uses.valueAsNumber,
+      ttl_s: Number(life.value),
+    });
+    setMade(claim);
+    download(FILE, claim.file);
   };
 
   return (
@@ -50,7 +42,12 @@ export function ClaimFile(props: { onDone: () => void }) {
       when={made()}
       fallback={
         <>
-          <form onSubmit={(event) => void submit(event)}>
+          <form
+            onSubmit={(event) => {
+              event.preventDefault();
+              void attempt.make(make);
+            }}
+          >
             <p class="hint">A camera that finds this file on its boot partition enrols by itself. For one camera, or for many.</p>
             <label class="field">
               <span>
@@ -76,12 +73,10 @@ export function ClaimFile(props: { onDone: () => void }) {
                 </select>
               </label>
             </div>
-            <div role="alert">
-              <Show when={trouble()}>{(text) => <p class="trouble">{text()}</p>}</Show>
-            </div>
+            <Trouble text={attempt.trouble()} />
             <div class="dialog-actions">
-              <button class="primary" type="submit" disabled={busy()} data-testid="claim-submit">
-                {busy() ? 'Making…' : 'Make and download'}
+              <button class="primary" type="submit" disabled={attempt.busy()} data-testid="claim-submit">
+                {attempt.busy() ? 'Making…' : 'Make and download'}
               </button>
             </div>
           </form>

@@ -2,7 +2,9 @@
 
 import { createSignal, onMount, Show } from 'solid-js';
 import { quarantine, revoke } from '../api/identity';
+import { createAttempt } from '../parts/attempt';
 import { CloseIcon } from '../parts/icons';
+import { Trouble } from '../parts/trouble';
 
 export type Way = 'quarantine' | 'revoke';
 
@@ -23,8 +25,7 @@ const WORDS = {
 
 export function PutOutDialog(props: { way: Way; device: string; name: string; onClose: () => void; onDone: () => void }) {
   const [typed, setTyped] = createSignal('');
-  const [trouble, setTrouble] = createSignal<string>();
-  const [busy, setBusy] = createSignal(false);
+  const attempt = createAttempt();
   const words = () => WORDS[props.way];
   const sure = () => props.way === 'quarantine' || typed().trim() === props.name;
   let dialog!: HTMLDialogElement;
@@ -34,16 +35,10 @@ export function PutOutDialog(props: { way: Way; device: string; name: string; on
   const submit = async (event: SubmitEvent) => {
     event.preventDefault();
     if (!sure()) return;
-    setBusy(true);
-    setTrouble(undefined);
-    try {
-      await words().act(props.device, reason.value.trim());
-      props.onDone();
-      dialog.close();
-    } catch (error) {
-      setTrouble((error as Error).message);
-      setBusy(false);
-    }
+    const done = await attempt.make(() => words().act(props.device, reason.value.trim()));
+    if (!done) return;
+    props.onDone();
+    dialog.close();
   };
 
   return (
@@ -76,14 +71,12 @@ export function PutOutDialog(props: { way: Way; device: string; name: string; on
             />
           </label>
         </Show>
-        <div role="alert">
-          <Show when={trouble()}>{(text) => <p class="trouble">{text()}</p>}</Show>
-        </div>
+        <Trouble text={attempt.trouble()} />
         <div class="dialog-actions">
           <button class="secondary" type="button" onClick={() => dialog.close()}>
             Cancel
           </button>
-          <button class="primary primary-danger" type="submit" disabled={busy() || !sure()} data-testid="put-out-submit">
+          <button class="primary primary-danger" type="submit" disabled={attempt.busy() || !sure()} data-testid="put-out-submit">
             {words().title}
           </button>
         </div>

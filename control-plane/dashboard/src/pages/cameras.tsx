@@ -10,6 +10,7 @@ import { PageLink } from '../parts/link';
 import { PresenceDetail, PresencePill } from '../parts/presence';
 import { Scene } from '../parts/scene';
 import { StillPicture } from '../parts/still';
+import { Trouble } from '../parts/trouble';
 import { prepareSpare } from '../rtc/peer';
 
 export function CamerasPage() {
@@ -38,16 +39,7 @@ export function CamerasPage() {
           </button>
         </Show>
       </div>
-      <Show when={heron.trouble()}>
-        {(trouble) => (
-          <p class="trouble" role="alert">
-            {trouble()}{' '}
-            <button class="inline" type="button" onClick={() => void heron.reload()}>
-              Try again
-            </button>
-          </p>
-        )}
-      </Show>
+      <Trouble text={heron.trouble()} onAgain={() => void heron.reload()} />
       <Switch>
         <Match when={!heron.loaded() && heron.trouble() === undefined}>
           <ul class="cards" aria-busy="true" aria-label="Loading cameras">

@@ -8,10 +8,12 @@ import { Certificates } from '../identity/certificates';
 import { Connections } from '../identity/connections';
 import { PutOutDialog, type Way } from '../identity/put-out';
 import { identityWords, renewal } from '../identity/words';
+import { createAttempt } from '../parts/attempt';
 import { BackIcon } from '../parts/icons';
 import { PageLink } from '../parts/link';
 import { PresencePill } from '../parts/presence';
 import { now } from '../parts/ticking';
+import { Trouble } from '../parts/trouble';
 import { go } from '../router';
 import { ago } from '../text/format';
 
@@ -46,16 +48,7 @@ export function IdentityPage(props: { device: string }) {
         <h1>{name()}</h1>
         <Show when={camera()}>{(camera) => <PresencePill online={camera().online} standing={camera().standing} />}</Show>
       </div>
-      <Show when={all.error as Error | undefined}>
-        {(error) => (
-          <p class="trouble" role="alert">
-            {error().message}{' '}
-            <button class="inline" type="button" onClick={() => void refetch()}>
-              Try again
-            </button>
-          </p>
-        )}
-      </Show>
+      <Trouble text={(all.error as Error | undefined)?.message} onAgain={() => void refetch()} />
       <Show when={shown()}>
         {(shown) => (
           <div class="identity-panels">
@@ -87,20 +80,12 @@ export function IdentityPage(props: { device: string }) {
 function StandingPanel(props: { device: string; name: string; identity: Identity; admin: boolean; onChanged: () => void }) {
   const heron = useHeron();
   const [asking, setAsking] = createSignal<Way>();
-  const [trouble, setTrouble] = createSignal<string>();
+  const attempt = createAttempt();
   const words = () => identityWords(props.identity);
   const state = () => props.identity.state;
-  const attempt = async (act: () => Promise<void>) => {
-    setTrouble(undefined);
-    try {
-      await act();
-    } catch (error) {
-      setTrouble((error as Error).message);
-    }
-  };
-  const letIn = () => attempt(() => release(props.device).then(props.onChanged));
+  const letIn = () => attempt.make(() => release(props.device).then(props.onChanged));
   const remove = () =>
-    attempt(async () => {
+    attempt.make(async () => {
       await removeCamera(props.device);
       await heron.reload();
       go('/');
@@ -119,9 +104,7 @@ function StandingPanel(props: { device: string; name: string; identity: Identity
           </p>
         )}
       </Show>
-      <div role="alert">
-        <Show when={trouble()}>{(text) => <p class="trouble">{text()}</p>}</Show>
-      </div>
+      <Trouble text={attempt.trouble()} />
       <Show when={props.admin}>
         <div class="standing-actions">
           <Show when={state() === 'quarantined'}>

@@ -6,8 +6,10 @@ import { Arrival } from '../adding/arrival';
 import { Problem } from '../api/client';
 import { confirmPairing, type Pairing, pairingOf, refusePairing } from '../api/pairings';
 import { useHeron } from '../fleet/heron';
+import { createAttempt } from '../parts/attempt';
 import { PageLink } from '../parts/link';
 import { now } from '../parts/ticking';
+import { Trouble } from '../parts/trouble';
 import { go } from '../router';
 import { fingerprint } from '../text/fingerprint';
 import { ago, duration } from '../text/format';
@@ -77,21 +79,9 @@ function Ask(props: { code: string }) {
 }
 
 function Decide(props: { pairing: Pairing; onConfirmed: (camera: string, name: string) => void; onRefused: () => void }) {
-  const [trouble, setTrouble] = createSignal<string>();
-  const [busy, setBusy] = createSignal(false);
+  const attempt = createAttempt();
   let name!: HTMLInputElement;
   onMount(() => name.focus());
-  const attempt = async (act: () => Promise<void>) => {
-    setBusy(true);
-    setTrouble(undefined);
-    try {
-      await act();
-    } catch (error) {
-      setTrouble((error as Error).message);
-    } finally {
-      setBusy(false);
-    }
-  };
   const confirm = async () => {
     const called = name.value.trim();
     props.onConfirmed(await confirmPairing(props.pairing.code, called), called);
@@ -131,27 +121,25 @@ function Decide(props: { pairing: Pairing; onConfirmed: (camera: string, name: s
         <form
           onSubmit={(event) => {
             event.preventDefault();
-            void attempt(confirm);
+            void attempt.make(confirm);
           }}
         >
           <label class="field">
             <span>Name</span>
             <input ref={name} required maxlength="64" placeholder="Front door" autocomplete="off" data-testid="pairing-name" />
           </label>
-          <div role="alert">
-            <Show when={trouble()}>{(text) => <p class="trouble">{text()}</p>}</Show>
-          </div>
+          <Trouble text={attempt.trouble()} />
           <div class="dialog-actions">
             <button
               class="secondary danger"
               type="button"
-              disabled={busy()}
+              disabled={attempt.busy()}
               data-testid="pairing-refuse"
-              onClick={() => void attempt(refuse)}
+              onClick={() => void attempt.make(refuse)}
             >
               Refuse
             </button>
-            <button class="primary" type="submit" disabled={busy()} data-testid="pairing-confirm">
+            <button class="primary" type="submit" disabled={attempt.busy()} data-testid="pairing-confirm">
               Confirm
             </button>
           </div>
@@ -176,12 +164,7 @@ function NotFound(props: { code: string; error: Error; onAgain: () => void }) {
     <Show
       when={unknown()}
       fallback={
-        <p class="trouble" role="alert">
-          {props.error.message}{' '}
-          <button class="inline" type="button" onClick={() => props.onAgain()}>
-            Try again
-          </button>
-        </p>
+        <Trouble text={props.error.message} onAgain={() => props.onAgain()} />
       }
     >
       <div class="page-head">

@@ -5,6 +5,7 @@ import { Problem } from '../api/client';
 import { recentSessions, type SessionPhases, type VideoSession } from '../api/sessions';
 import { PageLink } from '../parts/link';
 import { now } from '../parts/ticking';
+import { Trouble } from '../parts/trouble';
 import { bytes, clock, duration } from '../text/format';
 import { storedEnd } from '../text/reasons';
 
@@ -35,16 +36,7 @@ export function SessionsPage(props: { onSignedOut: () => void }) {
           <p class="lead">Who watched which camera, over which path, and how long the picture took to start.</p>
         </div>
       </div>
-      <Show when={sessions.error as Error | undefined}>
-        {(error) => (
-          <p class="trouble" role="alert">
-            {error().message}{' '}
-            <button class="inline" type="button" onClick={() => void refetch()}>
-              Try again
-            </button>
-          </p>
-        )}
-      </Show>
+      <Trouble text={(sessions.error as Error | undefined)?.message} onAgain={() => void refetch()} />
       <Show when={list()}>
         {(list) => (
           <Show when={list().length > 0} fallback={<p class="nothing">Nobody has watched a camera yet.</p>}>

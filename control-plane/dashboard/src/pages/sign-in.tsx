@@ -1,13 +1,14 @@
 /** The door: name and password. */
 
-import { createSignal, onMount, Show } from 'solid-js';
+import { onMount } from 'solid-js';
 import { type Me, signIn } from '../api/people';
+import { createAttempt } from '../parts/attempt';
 import { Logo } from '../parts/logo';
 import { Scene } from '../parts/scene';
+import { Trouble } from '../parts/trouble';
 
 export function SignInPage(props: { onSignedIn: (me: Me) => void }) {
-  const [trouble, setTrouble] = createSignal<string>();
-  const [busy, setBusy] = createSignal(false);
+  const attempt = createAttempt();
   let name!: HTMLInputElement;
   let password!: HTMLInputElement;
 
@@ -18,15 +19,8 @@ export function SignInPage(props: { onSignedIn: (me: Me) => void }) {
 
   const submit = async (event: SubmitEvent) => {
     event.preventDefault();
-    setBusy(true);
-    setTrouble(undefined);
-    try {
-      props.onSignedIn(await signIn(name.value, password.value));
-    } catch (error) {
-      setBusy(false);
-      setTrouble((error as Error).message);
-      password.select();
-    }
+    const done = await attempt.make(async () => props.onSignedIn(await signIn(name.value, password.value)));
+    if (!done) password.select();
   };
 
   return (
@@ -49,11 +43,9 @@ export function SignInPage(props: { onSignedIn: (me: Me) => void }) {
           <span>Password</span>
           <input ref={password} name="password" type="password" autocomplete="current-password" required data-testid="sign-in-password" />
         </label>
-        <div role="alert">
-          <Show when={trouble()}>{(text) => <p class="trouble" data-testid="sign-in-trouble">{text()}</p>}</Show>
-        </div>
-        <button class="primary" type="submit" disabled={busy()} data-testid="sign-in-submit">
-          {busy() ? 'Signing in…' : 'Sign in'}
+        <Trouble text={attempt.trouble()} testid="sign-in-trouble" />
+        <button class="primary" type="submit" disabled={attempt.busy()} data-testid="sign-in-submit">
+          {attempt.busy() ? 'Signing in…' : 'Sign in'}
         </button>
       </form>
     </main>
