@@ -144,6 +144,8 @@ async fn start_camera(identity: &Identity, name: &str, broker: SocketAddr) -> (D
         device: name.parse().unwrap(),
         tenant: "home".parse().unwrap(),
         broker: broker.to_string(),
+        server: None,
+        server_ca: None,
         ca: identity.root.certificate_pem().to_owned(),
         certificate: own.certificate,
         key: own.key,

@@ -36,6 +36,9 @@ async fn a_camera_is_added_listed_and_removed() {
         "{}",
         bundle.device
     );
+    // Where it renews its certificate.
+    assert!(bundle.server.is_some_and(|url| url.starts_with("https://")));
+    assert!(bundle.server_ca.is_some());
 
     let admin = control.signed_in(ADMIN).await;
     let list = admin.get("/api/v1/cameras").await.json();

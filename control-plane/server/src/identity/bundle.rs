@@ -13,6 +13,12 @@ pub struct Bundle {
     pub tenant: TenantId,
     /// Where the broker listens for cameras: host and port.
     pub broker: String,
+    /// The control plane's HTTPS address: where the camera renews its certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
+    /// The CA of that address, unless it is a public one. PEM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_ca: Option<String>,
     /// The CA of the broker's certificate, in PEM.
     pub ca: String,
     /// The camera's certificate, in PEM.

@@ -163,6 +163,8 @@ impl Enrolment {
             device: id.clone(),
             tenant: tenant.clone(),
             broker: self.broker.clone(),
+            server: Some(self.server.url.clone()),
+            server_ca: self.server.ca.clone(),
             ca: self.broker_ca.clone(),
             certificate: certificate.pem.clone(),
             key: key.serialize_pem(),
