@@ -1,17 +1,10 @@
 //! Nobody leaves their tree: every topic of the protocol's table, for publish, subscribe and will.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test fails by panicking"
-)]
 
-mod support;
-
-use heron_protocol::topics::Role;
-use rumqttc::{ConnectReturnCode, PubAckReason, QoS, SubscribeReasonCode};
-use support::{
+use crate::support::{
     BROWSER, CAMERA, OTHER_BROWSER, OTHER_CAMERA, Site, TENANT, mosquitto, topic, topics,
 };
+use heron_protocol::topics::Role;
+use rumqttc::{ConnectReturnCode, PubAckReason, QoS, SubscribeReasonCode};
 
 const GRANTED: SubscribeReasonCode = SubscribeReasonCode::Success(QoS::AtLeastOnce);
 
@@ -28,7 +21,7 @@ fn all_topics() -> Vec<(&'static heron_protocol::topics::Row, String, bool)> {
 
 /// Publishes everything everywhere while the control plane listens to all of it: each answer must fit the table, and
 /// nothing that was refused may arrive.
-async fn publish_everywhere(site: &Site, sender: &mut support::Client, role: Role) {
+async fn publish_everywhere(site: &Site, sender: &mut crate::support::Client, role: Role) {
     let mut watcher = site.control().connect().await.unwrap();
     assert_eq!(watcher.subscribe("cam/1/#").await, GRANTED);
     assert_eq!(watcher.subscribe("view/1/#").await, GRANTED);
@@ -59,7 +52,7 @@ async fn publish_everywhere(site: &Site, sender: &mut support::Client, role: Rol
     }
 }
 
-async fn subscribe_everywhere(subscriber: &mut support::Client, role: Role) {
+async fn subscribe_everywhere(subscriber: &mut crate::support::Client, role: Role) {
     for (row, topic, own) in all_topics() {
         let in_view = topic.starts_with("view/");
         let allowed = match role {

@@ -1,24 +1,17 @@
 //! Bytes that are not MQTT, too many of them, or none at all. Each costs its sender the connection; nobody else
 //! notices.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test fails by panicking"
-)]
-
-mod support;
 
 use std::time::Duration;
 
+use crate::support::pki::Identity;
+use crate::support::raw::{Hello, packet, tls};
+use crate::support::{CAMERA, Client, OTHER_CAMERA, PATIENCE, Pki, Site, Tokens, topic};
 use futures::{SinkExt, StreamExt};
 use heron_broker::Limits;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use rumqttc::PubAckReason;
-use support::pki::Identity;
-use support::raw::{Hello, packet, tls};
-use support::{CAMERA, Client, OTHER_CAMERA, PATIENCE, Pki, Site, Tokens, topic};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;

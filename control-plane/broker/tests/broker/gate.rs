@@ -1,21 +1,14 @@
 //! Cameras that the control plane wants out: at the gate, and while they are connected.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test fails by panicking"
-)]
-
-mod support;
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use crate::support::pki::Identity;
+use crate::support::{CAMERA, Connecting, OTHER_CAMERA, Pki, Site, Tokens, config, topic};
 use heron_broker::{Broker, DeviceGate, DeviceRefused, Limits};
 use heron_protocol::DeviceId;
 use parking_lot::Mutex;
 use rumqttc::{ConnectReturnCode, PubAckReason};
-use support::pki::Identity;
-use support::{CAMERA, Connecting, OTHER_CAMERA, Pki, Site, Tokens, config, topic};
 use tokio::sync::{Notify, Semaphore};
 
 /// Refuses the serial numbers it is told, and remembers whom it was asked about.

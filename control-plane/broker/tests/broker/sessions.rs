@@ -1,17 +1,10 @@
 //! What the broker remembers: retained messages, sessions, wills, and for how long.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test fails by panicking"
-)]
-
-mod support;
 
 use std::time::Duration;
 
+use crate::support::{CAMERA, Connecting, OTHER_CAMERA, Site, Tokens, mosquitto, topic};
 use heron_broker::Limits;
 use rumqttc::{PubAckReason, Publish};
-use support::{CAMERA, Connecting, OTHER_CAMERA, Site, Tokens, mosquitto, topic};
 
 const SESSION: &str = "0123456789abcdef0123456789abcdef";
 

@@ -1,14 +1,7 @@
 //! Who gets in at the two TLS doors.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test fails by panicking"
-)]
 
-mod support;
-
+use crate::support::{BROWSER, CAMERA, Connecting, OTHER_CAMERA, Site, mosquitto};
 use rumqttc::{ConnectReturnCode, ConnectionError};
-use support::{BROWSER, CAMERA, Connecting, OTHER_CAMERA, Site, mosquitto};
 
 /// The connection must end before any CONNACK: TLS itself refuses.
 async fn refused_by_tls(connecting: Connecting) {
@@ -151,7 +144,7 @@ async fn mqtt_3_1_1_is_refused_with_a_reason() {
     let site = Site::start().await;
     let identity = site.pki.device(CAMERA);
     for version in ["mqttv31", "mqttv311"] {
-        let topic = support::topic(CAMERA, "up/presence");
+        let topic = crate::support::topic(CAMERA, "up/presence");
         let arguments = [
             "-V", version, "-i", CAMERA, "-q", "1", "-t", &topic, "-m", "{}",
         ];

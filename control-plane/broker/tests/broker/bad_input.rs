@@ -1,16 +1,9 @@
 //! The bad input that a camera with a good certificate may send, well-formed or not: each has its reason, is counted,
 //! and nobody else notices.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test fails by panicking"
-)]
 
-mod support;
-
+use crate::support::raw::{Answer, Hello, Raw, tls};
+use crate::support::{CAMERA, OTHER_CAMERA, Site, topic};
 use heron_broker::Refused;
-use support::raw::{Answer, Hello, Raw, tls};
-use support::{CAMERA, OTHER_CAMERA, Site, topic};
 
 const NOT_AUTHORIZED: Answer = Answer::Code(0x87);
 
@@ -133,7 +126,7 @@ async fn a_retained_message_outside_the_own_tree() {
         let shown = String::from_utf8_lossy(&topic[..topic.len().min(60)]).into_owned();
         assert!(!answer.is_yes(), "{shown:?}: {answer:?}");
         if answer != Answer::Closed {
-            let own = support::topic(CAMERA, "up/presence");
+            let own = crate::support::topic(CAMERA, "up/presence");
             let answer = camera.publish(own.as_bytes(), b"online", true).await;
             assert!(answer.is_yes(), "after {shown:?} the camera goes on");
         }

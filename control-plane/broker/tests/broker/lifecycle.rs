@@ -1,17 +1,10 @@
 //! Starting, stopping, and what the embedding process can see and do.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test fails by panicking"
-)]
-
-mod support;
 
 use std::time::Duration;
 
+use crate::support::{BROWSER, CAMERA, OTHER_CAMERA, Pki, Site, Tokens, config, topic};
 use heron_broker::{Broker, BrokerError, BrokerStats, Limits};
 use rumqttc::PubAckReason;
-use support::{BROWSER, CAMERA, OTHER_CAMERA, Pki, Site, Tokens, config, topic};
 
 #[tokio::test]
 async fn a_broker_that_stops_leaves_its_ports_to_the_next_at_once() {

@@ -1,16 +1,9 @@
 //! Mosquitto with the configuration that we print: who gets in, as whom, and how a camera is put out.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test fails by panicking"
-)]
 
-mod support;
-
+use crate::support::doors::Doors;
+use crate::support::raw::{Answer, Hello};
+use crate::support::{BROWSER, CAMERA, OTHER_CAMERA, Pki, topic};
 use heron_protocol::topics::Role;
-use support::doors::Doors;
-use support::raw::{Answer, Hello};
-use support::{BROWSER, CAMERA, OTHER_CAMERA, Pki, topic};
 
 #[tokio::test]
 async fn a_revoked_certificate_an_expired_one_and_a_stranger_s_do_not_get_in() {
@@ -102,7 +95,7 @@ async fn a_browser_stays_in_its_tenant_and_is_whom_the_gateway_says() {
         .await
         .unwrap();
     let call = "0123456789abcdef0123456789abcdef";
-    let publish = async |browser: &mut support::raw::Raw, tenant: &str| {
+    let publish = async |browser: &mut crate::support::raw::Raw, tenant: &str| {
         let topic = format!("view/1/{tenant}/{BROWSER}/up/rtc/{call}");
         browser.publish(topic.as_bytes(), b"{}", false).await
     };

@@ -4,21 +4,14 @@
 //! What counts is what others see. Mosquitto says yes to every subscription and to every will, and knows patterns
 //! instead of the table (see [`heron_broker::Mosquitto`]): where it lets something through, it must be something in the
 //! sender's own tree that only the control plane gets to see, and that is no topic of the table.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test fails by panicking"
-)]
-
-mod support;
 
 use std::collections::BTreeSet;
 
+use crate::support::doors::{Doors, Maker};
+use crate::support::raw::{Came, Hello, Raw};
+use crate::support::{BROWSER, CAMERA, OTHER_BROWSER, OTHER_CAMERA, TENANT, topics};
 use heron_protocol::topics::{Role, Row};
 use heron_protocol::{DeviceId, Topic};
-use support::doors::{Doors, Maker};
-use support::raw::{Came, Hello, Raw};
-use support::{BROWSER, CAMERA, OTHER_BROWSER, OTHER_CAMERA, TENANT, topics};
 
 const ROLES: [Role; 3] = [Role::Device, Role::Control, Role::Browser];
 const CONTROL: &str = "control.one";
@@ -287,7 +280,7 @@ async fn publishes(maker: Maker) {
                 .await;
             if answer.is_yes() {
                 yes.insert(number);
-            } else if answer == support::raw::Answer::Closed {
+            } else if answer == crate::support::raw::Answer::Closed {
                 client = enter(&doors, role, name(role)).await;
             }
             let allowed = case.writable(role);
@@ -403,7 +396,7 @@ async fn subscribe_to_all(doors: &Doors, role: Role, client: &mut Raw) {
         let answer = client.subscribe(&case.topic).await;
         if answer.is_yes() {
             granted.push(case.topic);
-        } else if answer == support::raw::Answer::Closed {
+        } else if answer == crate::support::raw::Answer::Closed {
             *client = enter(doors, role, name(role)).await;
             for filter in &granted {
                 client.subscribe(filter).await;

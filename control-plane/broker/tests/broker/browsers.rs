@@ -1,17 +1,10 @@
 //! Browsers: a token of minutes, over WebSocket.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test fails by panicking"
-)]
-
-mod support;
 
 use std::time::{Duration, Instant};
 
+use crate::support::{BROWSER, CAMERA, OTHER_BROWSER, Site, TENANT, Tokens, bridge, mosquitto};
 use heron_broker::Limits;
 use rumqttc::{ConnectReturnCode, PubAckReason, QoS, SubscribeReasonCode};
-use support::{BROWSER, CAMERA, OTHER_BROWSER, Site, TENANT, Tokens, bridge, mosquitto};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const CALL: &str = "0123456789abcdef0123456789abcdef";
@@ -54,12 +47,12 @@ async fn a_wrong_an_expired_another_s_and_no_token_are_refused() {
         );
     }
     let port = bridge::start(site.broker.addresses().websocket).await;
-    let unnamed = support::Connecting::plain(BROWSER, port)
+    let unnamed = crate::support::Connecting::plain(BROWSER, port)
         .connect()
         .await
         .err();
     assert_eq!(unnamed, Some(ConnectReturnCode::NotAuthorized));
-    let other_name = support::Connecting::plain(BROWSER, port)
+    let other_name = crate::support::Connecting::plain(BROWSER, port)
         .credentials(OTHER_BROWSER, "token-01")
         .connect()
         .await;
@@ -152,7 +145,7 @@ async fn the_door_for_browsers_speaks_only_the_mqtt_subprotocol() {
                    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
     socket.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
-    tokio::time::timeout(support::PATIENCE, socket.read_to_end(&mut answer))
+    tokio::time::timeout(crate::support::PATIENCE, socket.read_to_end(&mut answer))
         .await
         .unwrap()
         .unwrap();
