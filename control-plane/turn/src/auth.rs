@@ -3,6 +3,8 @@
 
 use std::net::IpAddr;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use hmac::Mac;
 use md5::{Digest, Md5};
 
@@ -12,6 +14,9 @@ use crate::stun::{Key, Message, attribute};
 /// How long a nonce is good for, in seconds: an hour (RFC 8656, section 5). A client is then given the next one and
 /// carries on.
 const NONCE_LIFE_S: u64 = 3600;
+
+/// When it ends, and eight bytes of its HMAC.
+const NONCE_LEN: usize = 12;
 
 /// A credential that expires later than this was not made by a control plane in its right mind.
 pub(crate) const MAX_LIFE_S: u64 = 24 * 3600;
@@ -41,8 +46,10 @@ pub(crate) enum Denied {
     Incomplete,
     /// The nonce is too old, or another server's.
     StaleNonce,
-    /// The name is not ours, its time is over, or the password is wrong.
+    /// The name is not ours, or the password or the realm is wrong.
     WrongCredential,
+    /// The credential's time is over.
+    Expired,
 }
 
 /// The server's side of authentication.
@@ -91,8 +98,7 @@ impl Authenticator {
             return Err(Denied::StaleNonce);
         }
         let Username { expires, holder } = username.parse().map_err(|_| Denied::WrongCredential)?;
-        let expired = expiry == Expiry::Enforced && expires <= now;
-        if realm != self.realm || expired || expires > now.saturating_add(MAX_LIFE_S) {
+        if realm != self.realm || expires > now.saturating_add(MAX_LIFE_S) {
             return Err(Denied::WrongCredential);
         }
         let keys = self
@@ -102,6 +108,9 @@ impl Authenticator {
         let key = { keys }
             .find(|key| message.is_signed_with(key))
             .ok_or(Denied::WrongCredential)?;
+        if expiry == Expiry::Enforced && expires <= now {
+            return Err(Denied::Expired);
+        }
         Ok(Sender {
             username: username.to_owned(),
             holder,
@@ -110,40 +119,32 @@ impl Authenticator {
         })
     }
 
-    /// A nonce for that client: when it ends, and an HMAC over that and the client's address.
+    /// A nonce for that client: when it ends, and an HMAC over that and the client's address. It is short, since it
+    /// goes to whoever asks.
     pub(crate) fn nonce(&self, client: IpAddr, now: u64) -> String {
-        let expires = format!("{:016x}", now.saturating_add(NONCE_LIFE_S));
-        let mac = self.nonce_mac(&expires, client).finalize().into_bytes();
-        let mac = mac
-            .iter()
-            .take(12)
-            .map(|byte| format!("{byte:02x}"))
-            .collect::<String>();
-        expires + &mac
+        // In 32 bits Unix time lasts until 2106.
+        let expires = (now.saturating_add(NONCE_LIFE_S) as u32).to_be_bytes();
+        let mac = self.nonce_mac(expires, client).finalize().into_bytes();
+        let mut nonce = [0; NONCE_LEN];
+        nonce[..4].copy_from_slice(&expires);
+        nonce[4..].copy_from_slice(&mac[..NONCE_LEN - 4]);
+        BASE64.encode(nonce)
     }
 
     fn nonce_is_fresh(&self, nonce: &str, client: IpAddr, now: u64) -> bool {
-        let Some((expires, mac)) = nonce.split_at_checked(16) else {
+        let nonce: Option<[u8; NONCE_LEN]> =
+            { BASE64.decode(nonce).ok() }.and_then(|bytes| bytes.try_into().ok());
+        let Some([a, b, c, d, mac @ ..]) = nonce else {
             return false;
         };
-        let digit_pair = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-        let mac: Option<Vec<u8>> = mac.as_bytes().chunks(2).map(digit_pair).collect();
-        let alive = u64::from_str_radix(expires, 16).is_ok_and(|expires| expires > now);
-        let ours = |mac: Vec<u8>| {
-            mac.len() == 12
-                && self
-                    .nonce_mac(expires, client)
-                    .verify_truncated_left(&mac)
-                    .is_ok()
-        };
-        alive && mac.is_some_and(ours)
+        let expires = [a, b, c, d];
+        let ours = self.nonce_mac(expires, client).verify_truncated_left(&mac);
+        u64::from(u32::from_be_bytes(expires)) > now && ours.is_ok()
     }
 
-    fn nonce_mac(&self, expires: &str, client: IpAddr) -> hmac::Hmac<sha1::Sha1> {
-        hmac_sha1(
-            &self.nonce_key,
-            &[expires.as_bytes(), client.to_string().as_bytes()],
-        )
+    fn nonce_mac(&self, expires: [u8; 4], client: IpAddr) -> hmac::Hmac<sha1::Sha1> {
+        let address = client.to_string();
+        hmac_sha1(&self.nonce_key, &[&expires, address.as_bytes()])
     }
 }
 
@@ -156,9 +157,8 @@ pub(crate) fn long_term_key(username: &str, realm: &str, password: &str) -> Key 
 }
 
 impl Credential {
-    /// The key a client derives from this credential in `realm`.
-    #[cfg(test)]
-    pub(crate) fn key(&self, realm: &str) -> Key {
+    /// The key a client derives from this credential in `realm`: what its requests are signed with.
+    pub fn key(&self, realm: &str) -> Key {
         long_term_key(&self.username, realm, &self.password)
     }
 }
@@ -228,7 +228,7 @@ mod tests {
         assert!(check(&credential, Expiry::Enforced, NOW + 599).is_ok());
         assert_eq!(
             check(&credential, Expiry::Enforced, NOW + 600).unwrap_err(),
-            Denied::WrongCredential
+            Denied::Expired
         );
         assert!(check(&credential, Expiry::Waived, NOW + 600).is_ok());
     }
@@ -259,7 +259,9 @@ mod tests {
         assert_eq!(denied(CLIENT, NOW + NONCE_LIFE_S - 1), None);
         assert_eq!(denied(CLIENT, NOW + NONCE_LIFE_S), Some(Denied::StaleNonce));
         assert_eq!(denied(other, NOW), Some(Denied::StaleNonce));
-        for bad in ["", "ünicode", &nonce[..20], &nonce.replace('0', "g")] {
+        let mut other_end = nonce.clone();
+        other_end.replace_range(..1, "b");
+        for bad in ["", "ünicode", &nonce[..12], &other_end] {
             let bytes = request(&credential, bad);
             let message = Message::parse(&bytes).unwrap();
             assert_eq!(

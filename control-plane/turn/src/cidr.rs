@@ -77,24 +77,38 @@ impl Cidr {
         }
     }
 
-    /// The same block with the bits behind the prefix cleared.
-    fn truncated(self) -> Self {
-        let network = match self.network {
+    /// Its first address.
+    pub fn first(&self) -> IpAddr {
+        match self.network {
             IpAddr::V4(network) => {
-                let mask = u32::MAX
-                    .checked_shl(32 - u32::from(self.prefix))
-                    .unwrap_or(0);
-                IpAddr::V4(Ipv4Addr::from(u32::from(network) & mask))
+                let host = u32::MAX.checked_shr(self.prefix.into()).unwrap_or(0);
+                Ipv4Addr::from(u32::from(network) & !host).into()
             }
             IpAddr::V6(network) => {
-                let mask = u128::MAX
-                    .checked_shl(128 - u32::from(self.prefix))
-                    .unwrap_or(0);
-                IpAddr::V6(Ipv6Addr::from(u128::from(network) & mask))
+                let host = u128::MAX.checked_shr(self.prefix.into()).unwrap_or(0);
+                Ipv6Addr::from(u128::from(network) & !host).into()
             }
-        };
+        }
+    }
+
+    /// Its last address.
+    pub fn last(&self) -> IpAddr {
+        match self.network {
+            IpAddr::V4(network) => {
+                let host = u32::MAX.checked_shr(self.prefix.into()).unwrap_or(0);
+                Ipv4Addr::from(u32::from(network) | host).into()
+            }
+            IpAddr::V6(network) => {
+                let host = u128::MAX.checked_shr(self.prefix.into()).unwrap_or(0);
+                Ipv6Addr::from(u128::from(network) | host).into()
+            }
+        }
+    }
+
+    /// The same block with the bits behind the prefix cleared.
+    fn truncated(self) -> Self {
         Self {
-            network,
+            network: self.first(),
             prefix: self.prefix,
         }
     }
@@ -160,6 +174,25 @@ mod tests {
             !contains("0.0.0.0/0", "::ffff:1.2.3.4"),
             "families stay apart"
         );
+    }
+
+    #[test]
+    fn a_block_knows_where_it_begins_and_ends() {
+        for (block, first, last) in [
+            ("172.16.0.0/12", "172.16.0.0", "172.31.255.255"),
+            ("0.0.0.0/0", "0.0.0.0", "255.255.255.255"),
+            ("192.0.2.1/32", "192.0.2.1", "192.0.2.1"),
+            (
+                "fe80::/10",
+                "fe80::",
+                "febf:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+            ),
+            ("::/0", "::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
+        ] {
+            let block: Cidr = block.parse().unwrap();
+            let ends = (block.first().to_string(), block.last().to_string());
+            assert_eq!(ends, (first.into(), last.into()));
+        }
     }
 
     #[test]

@@ -78,6 +78,11 @@ impl Secret {
         Self(bytes.into())
     }
 
+    /// The secret as text, for the configuration of another server; `None` if it is none.
+    pub(crate) fn as_text(&self) -> Option<&str> {
+        std::str::from_utf8(&self.0).ok()
+    }
+
     /// The password that belongs to a user name: `base64(HMAC-SHA1(secret, username))`.
     pub fn password(&self, username: &str) -> String {
         STANDARD.encode(

@@ -11,36 +11,49 @@
 //! ```text
 //! mint(secret, holder, now, ttl) --> user name with expiry, password = HMAC of it --> both ends of a session
 //!
-//! client datagram --> stun --> auth (401, 438) --> relay (403 by peer_filter, 437, 486, ...) --> reply
-//!                                                    |
-//! client data -----------------------------> allocation --permission--> peer, and back
+//! datagram, or frame of a stream --> stun --> auth (401, 438) --> relay (403 by peer_filter, 437, 486, ...) --> answer
+//!                                                  |
+//! client data -----------------------------> allocation --permission, bandwidth--> peer, and back
 //! ```
 //!
 //! [`peer_filter`] keeps the server from being a door into its own network: special-purpose addresses are refused
 //! unless allowed by name. Everything but `server` is pure: time and sockets are passed in.
 //!
-//! A credential must be in date to make an allocation, not to keep one: a session may outlast it. In return the
-//! control plane calls [`TurnServer::end_session`] when a session is over, which closes its allocations at once and
-//! refuses its credentials from then on.
+//! Clients come by UDP, TCP and TLS ([`Listener`]), or with a stream that another listener has accepted
+//! ([`TurnServer::serve_stream`]), over IPv4 and IPv6, and get relayed addresses of either family or both. With no
+//! relayed address configured the server is one of STUN only. [`NatDiscovery`] adds RFC 5780.
 //!
-//! The server speaks UDP on both sides, with SHA-1 integrity, which is what every WebRTC client sends.
+//! # Bounds
+//!
+//! Whoever has shown no credential gets answers of at most 2.5 times their question's bytes on the wire, and
+//! [`Quotas::answers_per_address`] of them a second. Allocations, permissions, channels, connections, what waits for a
+//! slow connection and bandwidth all have bounds in [`Quotas`]; what is beyond them is refused or lost, and counted by
+//! reason ([`Refusals`]).
+//!
+//! A credential must be in date to make an allocation, and [`Quotas::hold`] says for how long after it the allocation
+//! may be kept. When a session is over, the control plane calls [`TurnServer::end_session`], which closes its
+//! allocations at once and refuses its credentials from then on.
+//!
+//! Relays are UDP, integrity is SHA-1: what every WebRTC client speaks. Datagrams are read and relayed by one thread,
+//! in batches; what a full socket or a slow connection has no room for is lost, and nobody waits for it.
+//!
+//! For servers that are not ours, [`coturn_config`] and [`eturnal_config`] write a configuration with the same
+//! credentials and refused peers.
 //!
 //! # Example
 //!
 //! ```
 //! use std::time::Duration;
-//! use heron_turn::{End, Holder, Quotas, Secret, Secrets, TurnConfig, TurnServer, mint};
+//! use heron_turn::{End, Holder, Listener, Secret, Secrets, TurnConfig, TurnServer, mint};
 //!
 //! # tokio::runtime::Runtime::new()?.block_on(async {
 //! let secret = Secret::new(*b"32 random bytes, kept by control");
+//! let secrets = Secrets { current: secret.clone(), previous: None };
 //! let server = TurnServer::start(TurnConfig {
-//!     listen: "127.0.0.1:0".parse()?,
-//!     relay_address: "127.0.0.1".parse()?,
-//!     relay_ports: 49160..=49359,
-//!     realm: "heron".into(),
-//!     secrets: Secrets { current: secret.clone(), previous: None },
+//!     listeners: vec![Listener::udp("127.0.0.1:0".parse()?)],
+//!     relay_v4: Some("127.0.0.1".parse()?),
 //!     allow_peers: vec!["127.0.0.0/8".parse()?],
-//!     quotas: Quotas::default(),
+//!     ..TurnConfig::new("heron", secrets)
 //! })
 //! .await?;
 //!
@@ -60,32 +73,30 @@
 
 mod auth;
 mod cidr;
+mod config;
 mod credential;
+mod discovery;
+mod elsewhere;
+mod framing;
 pub mod peer_filter;
+mod rate;
 mod relay;
 mod server;
-mod stun;
+mod special_purpose;
+mod stats;
+pub mod stun;
+mod usage;
 
 pub use cidr::{Cidr, ParseCidrError};
+pub use config::{Listener, NatDiscovery, Quotas, Transport, TurnConfig};
 pub use credential::{
     Credential, End, Holder, ParseUsernameError, Secret, Secrets, Username, mint,
 };
+pub use elsewhere::{ForeignConfigError, ForeignServer, ForeignTls, coturn_config, eturnal_config};
 pub use peer_filter::{AllowedPorts, PeerFilter, PeerRefused};
-pub use relay::{Quotas, Stats};
-pub use server::{StartError, TurnConfig, TurnServer};
+pub use server::{StartError, TurnServer};
+pub use stats::{Refusal, Refusals, Stats};
+pub use usage::{SessionUsage, Usage};
 
-/// Ways in for the fuzz targets of `tests/fuzz`, which see only what is public.
 #[cfg(fuzzing)]
-pub mod fuzzing {
-    /// Reads a datagram as STUN, and every attribute in it.
-    pub fn stun(bytes: &[u8]) {
-        if let Some(message) = crate::stun::Message::parse(bytes) {
-            for (kind, _) in message.attributes() {
-                let _ = message.text(kind);
-                message.addresses(kind).for_each(drop);
-            }
-            message.unknown();
-            message.is_signed_with(&[0; 16]);
-        }
-    }
-}
+pub mod fuzzing;

@@ -7,74 +7,18 @@
 //! One exception needs no configuration: the server's own relayed addresses, on the relay's ports only. Two clients
 //! behind NATs meet there, and behind each of those ports stands another allocation with permissions of its own.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use thiserror::Error;
 
 use crate::Cidr;
+use crate::special_purpose::SPECIAL;
 
-const fn v4(a: u8, b: u8, c: u8, d: u8, prefix: u8) -> Cidr {
-    Cidr::v4(Ipv4Addr::new(a, b, c, d), prefix)
+/// The blocks that are refused unless allowed by name, and what each is for.
+pub fn refused_blocks() -> impl Iterator<Item = (Cidr, &'static str)> {
+    SPECIAL.iter().copied()
 }
-
-const fn v6(a: u16, b: u16, c: u16, prefix: u8) -> Cidr {
-    Cidr::v6(Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0), prefix)
-}
-
-/// The special-purpose blocks. Where blocks nest, the narrower one comes first, so that a refusal names it.
-const SPECIAL: &[(Cidr, &str)] = &[
-    // IANA IPv4 Special-Purpose Address Registry.
-    (v4(0, 0, 0, 0, 32), "the unspecified address"),
-    (v4(0, 0, 0, 0, 8), "this network"),
-    (v4(10, 0, 0, 0, 8), "private use"),
-    (v4(100, 64, 0, 0, 10), "carrier-grade NAT"),
-    (v4(127, 0, 0, 0, 8), "loopback"),
-    (v4(169, 254, 0, 0, 16), "link local"),
-    (v4(172, 16, 0, 0, 12), "private use"),
-    (v4(192, 0, 0, 0, 24), "protocol assignments"),
-    (v4(192, 0, 2, 0, 24), "documentation"),
-    (v4(192, 31, 196, 0, 24), "AS112"),
-    (v4(192, 52, 193, 0, 24), "AMT"),
-    (v4(192, 88, 99, 0, 24), "6to4 relay anycast"),
-    (v4(192, 168, 0, 0, 16), "private use"),
-    (v4(192, 175, 48, 0, 24), "AS112"),
-    (v4(198, 18, 0, 0, 15), "benchmarking"),
-    (v4(198, 51, 100, 0, 24), "documentation"),
-    (v4(203, 0, 113, 0, 24), "documentation"),
-    (v4(224, 0, 0, 0, 4), "multicast"),
-    (v4(255, 255, 255, 255, 32), "broadcast"),
-    (v4(240, 0, 0, 0, 4), "reserved"),
-    // IANA IPv6 Special-Purpose Address Registry.
-    (
-        Cidr::v6(Ipv6Addr::UNSPECIFIED, 128),
-        "the unspecified address",
-    ),
-    (Cidr::v6(Ipv6Addr::LOCALHOST, 128), "loopback"),
-    (
-        Cidr::v6(Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0), 96),
-        "IPv4-mapped",
-    ),
-    (Cidr::v6(Ipv6Addr::UNSPECIFIED, 96), "IPv4-compatible"),
-    (v6(0x64, 0xff9b, 0, 96), "NAT64"),
-    (v6(0x64, 0xff9b, 1, 48), "local NAT64"),
-    (v6(0x100, 0, 0, 64), "discard only"),
-    (
-        Cidr::v6(Ipv6Addr::new(0x100, 0, 0, 1, 0, 0, 0, 0), 64),
-        "dummy prefix",
-    ),
-    (v6(0x2001, 0, 0, 32), "Teredo"),
-    (v6(0x2001, 0, 0, 23), "protocol assignments"),
-    (v6(0x2001, 0xdb8, 0, 32), "documentation"),
-    (v6(0x2002, 0, 0, 16), "6to4"),
-    (v6(0x2620, 0x4f, 0x8000, 48), "AS112"),
-    (v6(0x3fff, 0, 0, 20), "documentation"),
-    (v6(0x5f00, 0, 0, 16), "segment routing"),
-    (v6(0xfc00, 0, 0, 7), "unique local"),
-    (v6(0xfe80, 0, 0, 10), "link local"),
-    (v6(0xfec0, 0, 0, 10), "site local"),
-    (v6(0xff00, 0, 0, 8), "multicast"),
-];
 
 /// Which ports of an allowed address may be relayed to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,16 +55,20 @@ pub struct PeerRefused {
 #[derive(Debug, Clone)]
 pub struct PeerFilter {
     allow: Vec<Cidr>,
-    own_address: IpAddr,
+    own_addresses: Vec<IpAddr>,
     own_ports: RangeInclusive<u16>,
 }
 
 impl PeerFilter {
-    /// A filter that lets through what is public, what is in `allow`, and the relay's own address and ports.
-    pub fn new(allow: Vec<Cidr>, own_address: IpAddr, own_ports: RangeInclusive<u16>) -> Self {
+    /// A filter that lets through what is public, what is in `allow`, and the relay's own addresses and ports.
+    pub fn new(
+        allow: Vec<Cidr>,
+        own_addresses: Vec<IpAddr>,
+        own_ports: RangeInclusive<u16>,
+    ) -> Self {
         Self {
             allow,
-            own_address,
+            own_addresses,
             own_ports,
         }
     }
@@ -134,7 +82,7 @@ impl PeerFilter {
         if self.allow.iter().any(|block| block.contains(address)) {
             return Ok(AllowedPorts::Any);
         }
-        if address == self.own_address {
+        if self.own_addresses.contains(&address) {
             return Ok(AllowedPorts::Only(self.own_ports.clone()));
         }
         match SPECIAL.iter().find(|(block, _)| block.contains(address)) {
@@ -154,7 +102,7 @@ mod tests {
 
     fn filter(allow: &[&str]) -> PeerFilter {
         let allow = allow.iter().map(|block| block.parse().unwrap()).collect();
-        PeerFilter::new(allow, "198.51.100.7".parse().unwrap(), 49160..=49359)
+        PeerFilter::new(allow, vec!["198.51.100.7".parse().unwrap()], 49160..=49359)
     }
 
     fn ip(text: &str) -> IpAddr {
@@ -202,10 +150,29 @@ mod tests {
             ("fe80::1", "link local"),
             ("fec0::1", "site local"),
             ("ff02::1", "multicast"),
+            ("168.63.129.16", "metadata"),
+            ("100.100.100.200", "carrier-grade"),
+            ("192.0.0.192", "protocol assignments"),
+            ("fd00:ec2::254", "unique local"),
+            ("::ffff:0:127.0.0.1", "IPv4-translated"),
+            ("64:ff9b:1::10.0.0.1", "local NAT64"),
+            ("2002:c0a8:101::1", "6to4"),
+            ("4000::1", "reserved"),
+            ("9abc::1", "reserved"),
+            ("200::1", "reserved"),
         ];
         for (address, purpose) in cases {
             let refused = filter(&[]).check(ip(address)).expect_err(address);
             assert!(refused.purpose.contains(purpose), "{address}: {refused}");
+        }
+    }
+
+    #[test]
+    fn every_block_is_refused_from_its_first_to_its_last_address() {
+        for (block, _) in SPECIAL {
+            for address in [block.first(), block.last()] {
+                assert!(filter(&[]).check(address).is_err(), "{address} of {block}");
+            }
         }
     }
 

@@ -1,7 +1,8 @@
 //! STUN messages (RFC 8489, section 5) as TURN needs them: read in place, written into one buffer.
 //!
 //! Only what the server meets is here: SHA-1 integrity with a long-term key, fingerprints, and the attributes of
-//! RFC 8656. Reading allocates nothing and takes no byte on trust.
+//! RFC 8656 and RFC 5780. Reading allocates nothing and takes no byte on trust. Public so that a client for tests and
+//! measurements need not bring a codec of its own.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -11,51 +12,60 @@ use crate::credential::hmac_sha1;
 
 const MAGIC_COOKIE: [u8; 4] = 0x2112_a442_u32.to_be_bytes();
 /// The fixed header before the attributes.
-pub(crate) const HEADER: usize = 20;
+pub const HEADER: usize = 20;
 const INTEGRITY_LEN: usize = 20;
 /// Xored with the CRC so that it is not taken for another protocol's (RFC 8489, section 14.7).
 const FINGERPRINT_XOR: u32 = 0x5354_554e;
 
 /// A transaction id.
-pub(crate) type Transaction = [u8; 12];
+pub type Transaction = [u8; 12];
 
 /// The key of the long-term credential mechanism: MD5 of user name, realm and password.
-pub(crate) type Key = [u8; 16];
+pub type Key = [u8; 16];
 
 /// Methods (RFC 8489, section 18.2; RFC 8656, section 17).
-pub(crate) mod method {
-    pub(crate) const BINDING: u16 = 0x001;
-    pub(crate) const ALLOCATE: u16 = 0x003;
-    pub(crate) const REFRESH: u16 = 0x004;
-    pub(crate) const SEND: u16 = 0x006;
-    pub(crate) const DATA: u16 = 0x007;
-    pub(crate) const CREATE_PERMISSION: u16 = 0x008;
-    pub(crate) const CHANNEL_BIND: u16 = 0x009;
+#[allow(missing_docs, reason = "the RFCs' own names")]
+pub mod method {
+    pub const BINDING: u16 = 0x001;
+    pub const ALLOCATE: u16 = 0x003;
+    pub const REFRESH: u16 = 0x004;
+    pub const SEND: u16 = 0x006;
+    pub const DATA: u16 = 0x007;
+    pub const CREATE_PERMISSION: u16 = 0x008;
+    pub const CHANNEL_BIND: u16 = 0x009;
 }
 
-/// Attribute types (RFC 8489, section 18.3; RFC 8656, section 18).
-pub(crate) mod attribute {
-    pub(crate) const USERNAME: u16 = 0x0006;
-    pub(crate) const MESSAGE_INTEGRITY: u16 = 0x0008;
-    pub(crate) const ERROR_CODE: u16 = 0x0009;
-    pub(crate) const UNKNOWN_ATTRIBUTES: u16 = 0x000a;
-    pub(crate) const CHANNEL_NUMBER: u16 = 0x000c;
-    pub(crate) const LIFETIME: u16 = 0x000d;
-    pub(crate) const XOR_PEER_ADDRESS: u16 = 0x0012;
-    pub(crate) const DATA: u16 = 0x0013;
-    pub(crate) const REALM: u16 = 0x0014;
-    pub(crate) const NONCE: u16 = 0x0015;
-    pub(crate) const XOR_RELAYED_ADDRESS: u16 = 0x0016;
-    pub(crate) const REQUESTED_ADDRESS_FAMILY: u16 = 0x0017;
-    pub(crate) const EVEN_PORT: u16 = 0x0018;
-    pub(crate) const REQUESTED_TRANSPORT: u16 = 0x0019;
-    pub(crate) const XOR_MAPPED_ADDRESS: u16 = 0x0020;
-    pub(crate) const RESERVATION_TOKEN: u16 = 0x0022;
-    pub(crate) const FINGERPRINT: u16 = 0x8028;
+/// Attribute types (RFC 8489, section 18.3; RFC 8656, section 18; RFC 5780, section 7).
+#[allow(missing_docs, reason = "the RFCs' own names")]
+pub mod attribute {
+    pub const CHANGE_REQUEST: u16 = 0x0003;
+    pub const USERNAME: u16 = 0x0006;
+    pub const MESSAGE_INTEGRITY: u16 = 0x0008;
+    pub const ERROR_CODE: u16 = 0x0009;
+    pub const UNKNOWN_ATTRIBUTES: u16 = 0x000a;
+    pub const CHANNEL_NUMBER: u16 = 0x000c;
+    pub const LIFETIME: u16 = 0x000d;
+    pub const XOR_PEER_ADDRESS: u16 = 0x0012;
+    pub const DATA: u16 = 0x0013;
+    pub const REALM: u16 = 0x0014;
+    pub const NONCE: u16 = 0x0015;
+    pub const XOR_RELAYED_ADDRESS: u16 = 0x0016;
+    pub const REQUESTED_ADDRESS_FAMILY: u16 = 0x0017;
+    pub const EVEN_PORT: u16 = 0x0018;
+    pub const REQUESTED_TRANSPORT: u16 = 0x0019;
+    pub const XOR_MAPPED_ADDRESS: u16 = 0x0020;
+    pub const RESERVATION_TOKEN: u16 = 0x0022;
+    pub const PADDING: u16 = 0x0026;
+    pub const RESPONSE_PORT: u16 = 0x0027;
+    pub const ADDITIONAL_ADDRESS_FAMILY: u16 = 0x8000;
+    pub const ADDRESS_ERROR_CODE: u16 = 0x8001;
+    pub const FINGERPRINT: u16 = 0x8028;
+    pub const RESPONSE_ORIGIN: u16 = 0x802b;
+    pub const OTHER_ADDRESS: u16 = 0x802c;
 
     /// Whether the server knows what the attribute means, or may ignore it (RFC 8489, section 14).
-    pub(crate) fn understood(kind: u16) -> bool {
-        const KNOWN: [u16; 13] = [
+    pub(super) fn understood(kind: u16) -> bool {
+        const KNOWN: [u16; 14] = [
             USERNAME,
             MESSAGE_INTEGRITY,
             ERROR_CODE,
@@ -69,27 +79,35 @@ pub(crate) mod attribute {
             REQUESTED_ADDRESS_FAMILY,
             EVEN_PORT,
             REQUESTED_TRANSPORT,
+            RESERVATION_TOKEN,
         ];
-        kind >= 0x8000 || kind == RESERVATION_TOKEN || KNOWN.contains(&kind)
+        kind >= 0x8000 || KNOWN.contains(&kind)
     }
 }
 
 /// The class of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Class {
+pub enum Class {
+    /// Wants an answer.
     Request,
+    /// Wants none.
     Indication,
+    /// The answer to a request that was done.
     Success,
+    /// The answer to one that was not.
     Error,
 }
 
 /// A message read from a datagram.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Message<'a> {
+pub struct Message<'a> {
     bytes: &'a [u8],
-    pub(crate) class: Class,
-    pub(crate) method: u16,
-    pub(crate) transaction: Transaction,
+    /// What kind of message it is.
+    pub class: Class,
+    /// What it is about: one of [`method`].
+    pub method: u16,
+    /// What ties an answer to its request.
+    pub transaction: Transaction,
     /// Where MESSAGE-INTEGRITY begins; attributes behind it are not protected and not looked at.
     integrity: Option<usize>,
     /// Where the attributes that count end.
@@ -98,7 +116,7 @@ pub(crate) struct Message<'a> {
 
 impl<'a> Message<'a> {
     /// Reads a datagram; `None` if it is not one whole STUN message.
-    pub(crate) fn parse(bytes: &'a [u8]) -> Option<Self> {
+    pub fn parse(bytes: &'a [u8]) -> Option<Self> {
         let header = bytes.get(..HEADER)?;
         let kind = u16::from_be_bytes([header[0], header[1]]);
         let length = usize::from(u16::from_be_bytes([header[2], header[3]]));
@@ -142,7 +160,7 @@ impl<'a> Message<'a> {
     }
 
     /// The attributes up to MESSAGE-INTEGRITY.
-    pub(crate) fn attributes(&self) -> impl Iterator<Item = (u16, &'a [u8])> {
+    pub fn attributes(&self) -> impl Iterator<Item = (u16, &'a [u8])> {
         let (bytes, end) = (self.bytes, self.end);
         let mut at = HEADER;
         std::iter::from_fn(move || {
@@ -157,40 +175,65 @@ impl<'a> Message<'a> {
     }
 
     /// The first attribute of that type.
-    pub(crate) fn get(&self, kind: u16) -> Option<&'a [u8]> {
+    pub fn get(&self, kind: u16) -> Option<&'a [u8]> {
         self.attributes()
             .find(|(found, _)| *found == kind)
             .map(|(_, value)| value)
     }
 
     /// The first attribute of that type as text.
-    pub(crate) fn text(&self, kind: u16) -> Option<&'a str> {
+    pub fn text(&self, kind: u16) -> Option<&'a str> {
         std::str::from_utf8(self.get(kind)?).ok()
     }
 
     /// All addresses of that type; an item is `None` where one is malformed.
-    pub(crate) fn addresses(&self, kind: u16) -> impl Iterator<Item = Option<SocketAddr>> {
+    pub fn addresses(&self, kind: u16) -> impl Iterator<Item = Option<SocketAddr>> {
         let transaction = self.transaction;
         self.attributes()
             .filter(move |(found, _)| *found == kind)
             .map(move |(_, value)| decode_address(value, &transaction))
     }
 
-    /// Attributes that must be understood and are not.
-    pub(crate) fn unknown(&self) -> Vec<u16> {
+    /// Attributes that must be understood and are not; `besides` are understood in this case.
+    pub fn unknown(&self, besides: &[u16]) -> Vec<u16> {
         self.attributes()
             .map(|(kind, _)| kind)
-            .filter(|kind| !attribute::understood(*kind))
+            .filter(|kind| !attribute::understood(*kind) && !besides.contains(kind))
             .collect()
     }
 
+    /// Whether the message ends with a FINGERPRINT. It is not checked: nothing is told apart by it here.
+    pub fn has_fingerprint(&self) -> bool {
+        let tail = self.bytes.len().checked_sub(8);
+        tail.and_then(|at| self.bytes.get(at..at + 2))
+            == Some(&attribute::FINGERPRINT.to_be_bytes())
+    }
+
+    /// Begins the answer that all is well.
+    pub fn success(&self) -> Writer {
+        Writer::new(Class::Success, self.method, &self.transaction)
+    }
+
+    /// Begins an error answer.
+    pub fn error(&self, code: u16, phrase: &str) -> Writer {
+        Writer::new(Class::Error, self.method, &self.transaction).add_error(code, phrase)
+    }
+
+    /// The code of an error answer.
+    pub fn error_code(&self) -> Option<u16> {
+        match self.get(attribute::ERROR_CODE)? {
+            [_, _, hundreds, rest, ..] => Some(u16::from(*hundreds) * 100 + u16::from(*rest)),
+            _ => None,
+        }
+    }
+
     /// Whether the message carries MESSAGE-INTEGRITY.
-    pub(crate) fn is_signed(&self) -> bool {
+    pub fn is_signed(&self) -> bool {
         self.integrity.is_some()
     }
 
     /// Whether it was signed with that key. Takes the same time for any wrong key.
-    pub(crate) fn is_signed_with(&self, key: &Key) -> bool {
+    pub fn is_signed_with(&self, key: &Key) -> bool {
         let Some(at) = self.integrity else {
             return false;
         };
@@ -242,14 +285,64 @@ fn decode_address(value: &[u8], transaction: &Transaction) -> Option<SocketAddr>
     Some(SocketAddr::new(ip, port))
 }
 
+/// An address as an attribute's value, and how much of it counts.
+fn encode_address(address: SocketAddr, transaction: &Transaction) -> ([u8; 20], usize) {
+    let mut value = [0; 20];
+    value[2..4].copy_from_slice(&address.port().to_be_bytes());
+    let length = match address.ip() {
+        IpAddr::V4(ip) => {
+            value[1] = 1;
+            value[4..8].copy_from_slice(&ip.octets());
+            8
+        }
+        IpAddr::V6(ip) => {
+            value[1] = 2;
+            value[4..].copy_from_slice(&ip.octets());
+            20
+        }
+    };
+    let mask = MAGIC_COOKIE[..2]
+        .iter()
+        .chain(&MAGIC_COOKIE)
+        .chain(transaction);
+    for (byte, mask) in value[2..length].iter_mut().zip(mask) {
+        *byte ^= mask;
+    }
+    (value, length)
+}
+
+/// Appends a Data indication (RFC 8656, section 11.6): what comes at packet rate, so without a buffer of its own.
+pub(crate) fn append_data_indication(
+    out: &mut Vec<u8>,
+    transaction: &Transaction,
+    peer: SocketAddr,
+    data: &[u8],
+) {
+    let (address, address_length) = encode_address(peer, transaction);
+    let padded = data.len().next_multiple_of(4);
+    let length = 4 + address_length + 4 + padded;
+    out.extend(((method::DATA & 0x00f) | 0x010).to_be_bytes());
+    out.extend((length as u16).to_be_bytes());
+    out.extend(MAGIC_COOKIE);
+    out.extend(transaction);
+    out.extend(attribute::XOR_PEER_ADDRESS.to_be_bytes());
+    out.extend((address_length as u16).to_be_bytes());
+    out.extend(&address[..address_length]);
+    out.extend(attribute::DATA.to_be_bytes());
+    out.extend((data.len() as u16).to_be_bytes());
+    out.extend(data);
+    out.resize(out.len() + padded - data.len(), 0);
+}
+
 /// Writes one message.
-pub(crate) struct Writer {
+#[derive(Debug)]
+pub struct Writer {
     bytes: Vec<u8>,
 }
 
 impl Writer {
     /// Begins a message.
-    pub(crate) fn new(class: Class, method: u16, transaction: &Transaction) -> Self {
+    pub fn new(class: Class, method: u16, transaction: &Transaction) -> Self {
         let class: u16 = match class {
             Class::Request => 0x000,
             Class::Indication => 0x010,
@@ -266,7 +359,7 @@ impl Writer {
     }
 
     /// Adds an attribute, padded to four bytes.
-    pub(crate) fn add(mut self, kind: u16, value: &[u8]) -> Self {
+    pub fn add(mut self, kind: u16, value: &[u8]) -> Self {
         self.bytes.extend(kind.to_be_bytes());
         self.bytes.extend((value.len() as u16).to_be_bytes());
         self.bytes.extend(value);
@@ -275,62 +368,55 @@ impl Writer {
     }
 
     /// Adds an address, xored with magic cookie and transaction (RFC 8489, section 14.2).
-    pub(crate) fn add_address(self, kind: u16, address: SocketAddr) -> Self {
+    pub fn add_address(self, kind: u16, address: SocketAddr) -> Self {
         let transaction: Transaction = self.bytes[8..HEADER].try_into().unwrap_or_default();
-        let mask = MAGIC_COOKIE.into_iter().chain(transaction);
-        let mut value = match address {
-            SocketAddr::V4(_) => vec![0, 1],
-            SocketAddr::V6(_) => vec![0, 2],
-        };
-        value.extend(
-            address
-                .port()
-                .to_be_bytes()
-                .iter()
-                .zip(MAGIC_COOKIE)
-                .map(|(byte, mask)| byte ^ mask),
-        );
+        let (value, length) = encode_address(address, &transaction);
+        self.add(kind, &value[..length])
+    }
+
+    /// Adds an address as it is: the older form, which OTHER-ADDRESS and RESPONSE-ORIGIN have (RFC 5780, section 7).
+    pub fn add_plain_address(self, kind: u16, address: SocketAddr) -> Self {
+        let mut value = Vec::with_capacity(20);
+        value.extend([0, if address.is_ipv4() { 1 } else { 2 }]);
+        value.extend(address.port().to_be_bytes());
         match address.ip() {
-            IpAddr::V4(ip) => {
-                value.extend(ip.octets().iter().zip(mask).map(|(byte, mask)| byte ^ mask));
-            }
-            IpAddr::V6(ip) => {
-                value.extend(ip.octets().iter().zip(mask).map(|(byte, mask)| byte ^ mask));
-            }
+            IpAddr::V4(ip) => value.extend(ip.octets()),
+            IpAddr::V6(ip) => value.extend(ip.octets()),
         }
         self.add(kind, &value)
     }
 
     /// Adds ERROR-CODE with its reason phrase.
-    pub(crate) fn add_error(self, code: u16, reason: &str) -> Self {
+    pub fn add_error(self, code: u16, reason: &str) -> Self {
         let mut value = vec![0, 0, (code / 100) as u8, (code % 100) as u8];
         value.extend(reason.as_bytes());
         self.add(attribute::ERROR_CODE, &value)
     }
 
     /// The message, signed if there is a key, and with a fingerprint.
-    pub(crate) fn finish(self, key: Option<&Key>) -> Vec<u8> {
-        let mut writer = self;
-        if let Some(key) = key {
-            let header = header_with_length(&writer.bytes, writer.bytes.len() + 4 + INTEGRITY_LEN);
-            let mac = hmac_sha1(key, &[&header, &writer.bytes[HEADER..]])
-                .finalize()
-                .into_bytes();
-            writer = writer.add(attribute::MESSAGE_INTEGRITY, &mac);
-        }
+    pub fn finish(self, key: Option<&Key>) -> Vec<u8> {
+        let writer = match key {
+            Some(key) => self.sign(key),
+            None => self,
+        };
         let header = header_with_length(&writer.bytes, writer.bytes.len() + 8);
         let mut crc = crc32fast::Hasher::new();
         crc.update(&header);
         crc.update(&writer.bytes[HEADER..]);
-        writer = writer.add(
-            attribute::FINGERPRINT,
-            &(crc.finalize() ^ FINGERPRINT_XOR).to_be_bytes(),
-        );
-        writer.unsigned()
+        let crc = (crc.finalize() ^ FINGERPRINT_XOR).to_be_bytes();
+        writer.add(attribute::FINGERPRINT, &crc).unsigned()
     }
 
-    /// The message as it is: for indications, which carry data at packet rate.
-    pub(crate) fn unsigned(mut self) -> Vec<u8> {
+    fn sign(self, key: &Key) -> Self {
+        let header = header_with_length(&self.bytes, self.bytes.len() + 4 + INTEGRITY_LEN);
+        let mac = hmac_sha1(key, &[&header, &self.bytes[HEADER..]])
+            .finalize()
+            .into_bytes();
+        self.add(attribute::MESSAGE_INTEGRITY, &mac)
+    }
+
+    /// The message as it is.
+    pub fn unsigned(mut self) -> Vec<u8> {
         let header = header_with_length(&self.bytes, self.bytes.len());
         self.bytes[..HEADER].copy_from_slice(&header);
         self.bytes

@@ -96,6 +96,23 @@ fn the_fingerprint_is_that_of_rfc_5769() {
 }
 
 #[test]
+fn a_data_indication_is_read_back_as_it_was_meant() {
+    for (peer, data) in [("192.0.2.1:32853", &b"world"[..]), ("[2001:db8::1]:9", b"")] {
+        let peer: SocketAddr = peer.parse().unwrap();
+        let mut bytes = b"before".to_vec();
+        append_data_indication(&mut bytes, &[4; 12], peer, data);
+        let message = Message::parse(&bytes[6..]).unwrap();
+        assert_eq!(
+            (message.class, message.method),
+            (Class::Indication, method::DATA)
+        );
+        let read = message.addresses(attribute::XOR_PEER_ADDRESS).next();
+        assert_eq!(read, Some(Some(peer)));
+        assert_eq!(message.get(attribute::DATA), Some(data));
+    }
+}
+
+#[test]
 fn attributes_behind_the_signature_do_not_count() {
     let key = [7; 16];
     let mut bytes = Writer::new(Class::Request, method::REFRESH, &[1; 12]).finish(Some(&key));
@@ -129,7 +146,7 @@ proptest::proptest! {
         bytes[2..4].copy_from_slice(&(tail.len() as u16).to_be_bytes());
         if let Some(message) = Message::parse(&bytes) {
             let _ = message.attributes().count();
-            let _ = message.unknown();
+            let _ = message.unknown(&[]);
             let _ = message.addresses(attribute::XOR_PEER_ADDRESS).count();
             let _ = message.is_signed_with(&[0; 16]);
         }

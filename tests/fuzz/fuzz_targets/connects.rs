@@ -5,7 +5,7 @@ use libfuzzer_sys::fuzz_target;
 
 // The module stands alone, so that the control plane need not be built under the sanitizer.
 #[path = "../../../control-plane/server/src/brokers/connect.rs"]
-#[allow(dead_code)]
+#[allow(dead_code, reason = "the gateway uses more of it than is tried here")]
 mod connect;
 
 fuzz_target!(|bytes: &[u8]| {

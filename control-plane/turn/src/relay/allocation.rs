@@ -1,10 +1,13 @@
-//! One client's relayed address, whom it may exchange packets with, and its channels (RFC 8656, sections 7, 9, 12).
+//! One client's relayed addresses, whom they may exchange packets with, and its channels (RFC 8656, sections 7, 9, 12).
+//!
+//! Permissions and channels are few and looked up for every packet, so they are short lists rather than tables.
 
-use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use crate::credential::End;
 use crate::peer_filter::AllowedPorts;
+use crate::rate::Bandwidth;
 use crate::stun::Transaction;
 
 const PERMISSION_LIFE: Duration = Duration::from_secs(300);
@@ -13,35 +16,127 @@ const CHANNEL_LIFE: Duration = Duration::from_secs(600);
 /// Channel numbers that a first byte tells from STUN. RFC 8656 ends at 0x4fff; older clients use the rest.
 pub(crate) const CHANNELS: std::ops::RangeInclusive<u16> = 0x4000..=0x7ffe;
 
+/// The family of a relayed address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Family {
+    V4,
+    V6,
+}
+
+impl Family {
+    pub(crate) const fn of(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(_) => Self::V4,
+            IpAddr::V6(_) => Self::V6,
+        }
+    }
+
+    /// The family that an attribute's first byte names (RFC 8656, section 18.6).
+    pub(crate) const fn from_code(code: u8) -> Option<Self> {
+        match code {
+            1 => Some(Self::V4),
+            2 => Some(Self::V6),
+            _ => None,
+        }
+    }
+
+    pub(crate) const fn code(self) -> u8 {
+        match self {
+            Self::V4 => 1,
+            Self::V6 => 2,
+        }
+    }
+}
+
+/// A relayed address and its socket, closed by dropping it.
+#[derive(Debug)]
+pub(crate) struct Relayed<S> {
+    pub(crate) socket: S,
+    pub(crate) address: SocketAddr,
+}
+
+/// At most one relayed address of each family (RFC 8656, section 7.2).
+#[derive(Debug)]
+pub(crate) struct Relays<S> {
+    v4: Option<Relayed<S>>,
+    v6: Option<Relayed<S>>,
+}
+
+impl<S> Relays<S> {
+    pub(crate) fn new(first: Relayed<S>, second: Option<Relayed<S>>) -> Self {
+        let mut relays = Self { v4: None, v6: None };
+        for relayed in [Some(first), second].into_iter().flatten() {
+            let family = Family::of(relayed.address.ip());
+            *relays.slot(family) = Some(relayed);
+        }
+        relays
+    }
+
+    pub(crate) const fn of(&self, family: Family) -> Option<&Relayed<S>> {
+        match family {
+            Family::V4 => self.v4.as_ref(),
+            Family::V6 => self.v6.as_ref(),
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Relayed<S>> {
+        self.v4.iter().chain(&self.v6)
+    }
+
+    /// Closes one; true if none is left.
+    pub(crate) fn close(&mut self, family: Family) -> bool {
+        *self.slot(family) = None;
+        self.v4.is_none() && self.v6.is_none()
+    }
+
+    const fn slot(&mut self, family: Family) -> &mut Option<Relayed<S>> {
+        match family {
+            Family::V4 => &mut self.v4,
+            Family::V6 => &mut self.v6,
+        }
+    }
+}
+
+/// Who holds an allocation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Owner {
+    pub(crate) username: String,
+    pub(crate) session: String,
+    pub(crate) end: End,
+}
+
 #[derive(Debug)]
 struct Permission {
+    peer: IpAddr,
     until: Instant,
     ports: AllowedPorts,
 }
 
 #[derive(Debug)]
 struct Channel {
-    until: Instant,
+    number: u16,
     peer: SocketAddr,
+    until: Instant,
 }
 
-/// An allocation; `S` is the socket on its relayed address, closed by dropping it.
+/// An allocation; `S` is the socket on a relayed address.
 #[derive(Debug)]
 pub(crate) struct Allocation<S> {
-    pub(crate) username: String,
-    pub(crate) session: String,
-    pub(crate) socket: S,
-    pub(crate) relayed: SocketAddr,
+    pub(crate) owner: Owner,
+    /// Where the owner's user name is among the users.
+    pub(crate) user: usize,
+    pub(crate) relays: Relays<S>,
     /// The request that made it: the same again is a retransmission, another one a mistake.
     pub(crate) transaction: Transaction,
+    pub(crate) since: Instant,
     pub(crate) expires: Instant,
     /// However often it is refreshed, it ends here.
     pub(crate) ends: Instant,
+    pub(crate) bandwidth: Bandwidth,
     /// Bytes of data relayed, both ways.
     pub(crate) bytes: u64,
-    permissions: HashMap<IpAddr, Permission>,
-    channels: HashMap<u16, Channel>,
-    numbers: HashMap<SocketAddr, u16>,
+    permissions: Vec<Permission>,
+    channels: Vec<Channel>,
 }
 
 /// The channel or the peer is already bound otherwise, or there are too many.
@@ -51,27 +146,35 @@ pub(crate) enum BindError {
     Full,
 }
 
+/// How long an allocation lives: from when, until when at first, and until when at most.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Life {
+    pub(crate) since: Instant,
+    pub(crate) expires: Instant,
+    pub(crate) ends: Instant,
+}
+
 impl<S> Allocation<S> {
     pub(crate) fn new(
-        username: String,
-        session: String,
-        (socket, relayed): (S, SocketAddr),
+        owner: Owner,
+        user: usize,
+        relays: Relays<S>,
         transaction: Transaction,
-        expires: Instant,
-        ends: Instant,
+        life: Life,
+        rate: u64,
     ) -> Self {
         Self {
-            username,
-            session,
-            socket,
-            relayed,
+            owner,
+            user,
+            relays,
             transaction,
-            expires,
-            ends,
+            since: life.since,
+            expires: life.expires,
+            ends: life.ends,
+            bandwidth: Bandwidth::new(rate, life.since),
             bytes: 0,
-            permissions: HashMap::new(),
-            channels: HashMap::new(),
-            numbers: HashMap::new(),
+            permissions: Vec::new(),
+            channels: Vec::new(),
         }
     }
 
@@ -83,25 +186,23 @@ impl<S> Allocation<S> {
         most: usize,
         now: Instant,
     ) -> bool {
-        self.permissions
-            .retain(|_, permission| permission.until > now);
-        if self.permissions.len() >= most && !self.permissions.contains_key(&peer) {
-            return false;
+        self.permissions.retain(|permission| permission.until > now);
+        let until = now + PERMISSION_LIFE;
+        let full = self.permissions.len() >= most;
+        match self.permissions.iter_mut().find(|known| known.peer == peer) {
+            Some(known) => (known.until, known.ports) = (until, ports),
+            None if full => return false,
+            None => self.permissions.push(Permission { peer, until, ports }),
         }
-        self.permissions.insert(
-            peer,
-            Permission {
-                until: now + PERMISSION_LIFE,
-                ports,
-            },
-        );
         true
     }
 
     /// Whether packets may go to that peer and come from it.
     pub(crate) fn permits(&self, peer: SocketAddr, now: Instant) -> bool {
-        self.permissions.get(&peer.ip()).is_some_and(|permission| {
-            permission.until > now && permission.ports.contains(peer.port())
+        self.permissions.iter().any(|permission| {
+            permission.peer == peer.ip()
+                && permission.until > now
+                && permission.ports.contains(peer.port())
         })
     }
 
@@ -114,56 +215,45 @@ impl<S> Allocation<S> {
         most: usize,
         now: Instant,
     ) -> Result<(), BindError> {
-        self.drop_dead_channels(now);
-        let other_peer = self
-            .channels
-            .get(&number)
-            .is_some_and(|channel| channel.peer != peer);
-        let other_number = self
-            .numbers
-            .get(&peer)
-            .is_some_and(|bound| *bound != number);
-        if other_peer || other_number {
+        self.channels.retain(|channel| channel.until > now);
+        let same = |channel: &Channel| channel.number == number && channel.peer == peer;
+        let known = self.channels.iter().position(same);
+        let mut all = self.channels.iter();
+        if known.is_none() && all.any(|it| it.number == number || it.peer == peer) {
             return Err(BindError::Taken);
         }
-        if self.channels.len() >= most && !self.channels.contains_key(&number) {
+        if known.is_none() && self.channels.len() >= most {
             return Err(BindError::Full);
         }
         if !self.permit(peer.ip(), ports, most, now) {
             return Err(BindError::Full);
         }
-        self.channels.insert(
-            number,
-            Channel {
-                until: now + CHANNEL_LIFE,
+        let until = now + CHANNEL_LIFE;
+        match known {
+            Some(index) => self.channels[index].until = until,
+            None => self.channels.push(Channel {
+                number,
                 peer,
-            },
-        );
-        self.numbers.insert(peer, number);
+                until,
+            }),
+        }
         Ok(())
     }
 
     /// The peer that a channel leads to.
     pub(crate) fn peer_of(&self, number: u16, now: Instant) -> Option<SocketAddr> {
         self.channels
-            .get(&number)
-            .filter(|channel| channel.until > now)
+            .iter()
+            .find(|channel| channel.number == number && channel.until > now)
             .map(|channel| channel.peer)
     }
 
     /// The channel that leads to a peer.
     pub(crate) fn channel_of(&self, peer: SocketAddr, now: Instant) -> Option<u16> {
-        self.numbers
-            .get(&peer)
-            .copied()
-            .filter(|number| self.peer_of(*number, now).is_some())
-    }
-
-    fn drop_dead_channels(&mut self, now: Instant) {
-        self.channels.retain(|_, channel| channel.until > now);
-        let channels = &self.channels;
-        self.numbers
-            .retain(|_, number| channels.contains_key(number));
+        self.channels
+            .iter()
+            .find(|channel| channel.peer == peer && channel.until > now)
+            .map(|channel| channel.number)
     }
 }
 
@@ -173,7 +263,21 @@ mod tests {
 
     fn allocation(now: Instant) -> Allocation<()> {
         let later = now + Duration::from_secs(3600);
-        Allocation::new("u".into(), "s".into(), ((), peer(1)), [0; 12], later, later)
+        let owner = Owner {
+            username: "u".into(),
+            session: "s".into(),
+            end: End::Viewer,
+        };
+        let relayed = Relayed {
+            socket: (),
+            address: peer(1),
+        };
+        let life = Life {
+            since: now,
+            expires: later,
+            ends: later,
+        };
+        Allocation::new(owner, 0, Relays::new(relayed, None), [0; 12], life, 1)
     }
 
     fn peer(last: u8) -> SocketAddr {
