@@ -27,7 +27,7 @@ pub use clock::MediaClock;
 pub use codec::VideoCodec;
 pub use config::{PeerConfig, Rights};
 pub use event::{Arrival, CloseReason, PeerEvent, Report, Selected, Sound, SrtpProfile};
-pub use ice::{CandidateKind, IceState, LocalCandidate, RemoteCandidate};
+pub use ice::{CandidateKind, IceState, LocalCandidate, PairReport, PairState, RemoteCandidate};
 pub use media::{AudioFrame, VideoFrame};
 pub use packetise::MAX_PAYLOAD;
 pub use path::{Path, Protocol, Transmit};

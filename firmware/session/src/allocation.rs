@@ -1,9 +1,13 @@
-//! A relayed address of ours at a TURN server (RFC 8656), on a socket of its own.
+//! A relayed address of ours at a TURN server (RFC 8656), over UDP, TCP or TLS.
 //!
-//! A server knows an allocation by its 5-tuple (RFC 8656 section 3.2), so two viewers cannot have theirs through one
-//! socket. Permissions are asked for when something is first sent to an address, and what is sent meanwhile waits
-//! for a moment; channels, refreshes and new nonces are the client's business. Media goes out as ChannelData
-//! (section 12.5) without a copy through the client, once the server has used the channel itself.
+//! Permissions are asked for when something is first sent to an address, and what is sent meanwhile waits for a moment;
+//! channels, refreshes and new nonces are the client's business. Media goes out as ChannelData (section 12.5) without a
+//! copy through the client, once the server has used the channel itself.
+//!
+//! The relayed address is IPv4 also where the server is reached over IPv6, unless the server decides otherwise: the
+//! client cannot ask for another family (section 18.6).
+//!
+//! An allocation ends when its connection does, when a request goes unanswered, or when the server refuses a refresh.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -17,8 +21,10 @@ use rtc_shared::{TransportContext, TransportMessage, TransportProtocol};
 use rtc_turn::client::{Client, ClientConfig, Event};
 use sansio::Protocol;
 
-use crate::servers::Login;
-use crate::socket::{Buffers, Sent, Socket};
+use crate::demux::refused_refresh;
+use crate::link::Link;
+use crate::servers::{Login, Transport};
+use crate::socket::{Buffers, Sent};
 
 /// A nonce that went stale is noticed by then, long before an allocation ends.
 const REFRESH: Duration = Duration::from_secs(60);
@@ -31,7 +37,7 @@ const MAX_WAITING: usize = 32;
 pub enum AllocationEvent {
     /// The relayed address is usable.
     Ready(SocketAddr),
-    /// The server gives none.
+    /// The server gives none, or takes it back.
     Failed(String),
     /// A datagram of the other end.
     Data {
@@ -45,9 +51,13 @@ pub enum AllocationEvent {
 /// An allocation, or an attempt at one.
 pub struct Allocation {
     client: Client,
-    socket: Socket,
+    link: Link,
     server: SocketAddr,
+    url: String,
+    transport: Transport,
     relayed: Option<SocketAddr>,
+    /// Why it is of no use any more.
+    failed: Option<String>,
     channels: HashMap<SocketAddr, u16>,
     waiting: VecDeque<(SocketAddr, Vec<u8>)>,
     /// The refresh of a channel goes by the client; media by itself would let it run out.
@@ -56,21 +66,22 @@ pub struct Allocation {
 }
 
 impl Allocation {
-    /// Asks `server` for an address, from `local` (any port of it).
+    /// Asks `server`, which has `url`, for an address over `link`.
     ///
     /// # Errors
     ///
-    /// When no socket can be had, or the client refuses the configuration.
+    /// When the client refuses the configuration.
     pub fn begin(
+        link: Link,
         server: SocketAddr,
+        (url, transport): (&str, Transport),
         login: &Login,
-        local: IpAddr,
         now: Instant,
     ) -> io::Result<Self> {
-        let socket = Socket::bind(SocketAddr::new(local, 0))?;
         let config = ClientConfig {
             turn_serv_addr: server.to_string(),
-            local_addr: socket.local(),
+            local_addr: link.local(),
+            transport_protocol: protocol(&link),
             username: login.username.clone(),
             password: login.password.clone(),
             allocation_refresh_interval_cap: Some(REFRESH),
@@ -81,9 +92,12 @@ impl Allocation {
         client.allocate(now).map_err(io::Error::other)?;
         let mut allocation = Self {
             client,
-            socket,
+            link,
             server,
+            url: url.to_owned(),
+            transport,
             relayed: None,
+            failed: None,
             channels: HashMap::new(),
             waiting: VecDeque::new(),
             next_through_client: now,
@@ -98,34 +112,60 @@ impl Allocation {
         self.relayed
     }
 
+    /// The server's URL.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// How the server is reached.
+    pub fn transport(&self) -> Transport {
+        self.transport
+    }
+
+    /// The address of ours that it is made from.
+    pub fn local(&self) -> IpAddr {
+        self.link.local().ip()
+    }
+
+    /// It is of no use any more, and says so by [`poll_event`](Self::poll_event).
+    pub fn fail(&mut self, why: &str) {
+        self.failed = Some(why.to_owned());
+    }
+
     /// Wakes the task when something can be read.
-    pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.socket.poll_readable(cx)
+    pub fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.link.poll_readable(cx)
     }
 
     /// Reads what the server sent. False when nothing was there.
     pub fn receive(&mut self, buffers: &mut Buffers, now: Instant) -> bool {
         let (client, server) = (&mut self.client, self.server);
-        let read = self.socket.receive(buffers, |received| {
-            if received.from != server {
-                return;
-            }
+        let transport = TransportContext {
+            local_addr: self.link.local(),
+            peer_addr: server,
+            transport_protocol: protocol(&self.link),
+            ecn: None,
+        };
+        let mut refused = None;
+        let read = self.link.receive(server, buffers, |message| {
+            refused = refused.or(refused_refresh(&message));
             let message = TransportMessage {
                 now,
-                transport: TransportContext {
-                    local_addr: received.to,
-                    peer_addr: received.from,
-                    transport_protocol: TransportProtocol::UDP,
-                    ecn: None,
-                },
-                message: BytesMut::from(received.datagram),
+                transport,
+                message,
             };
             if let Err(error) = client.handle_read(message) {
                 tracing::debug!(%error, "the TURN server sent something odd");
             }
         });
+        if let Some(code) = refused {
+            self.failed = Some(format!("the server refuses a refresh (error {code})"));
+        }
         self.flush();
-        read
+        read.unwrap_or_else(|why| {
+            self.failed = Some(why);
+            true
+        })
     }
 
     /// The next thing that happened.
@@ -139,7 +179,7 @@ impl Allocation {
                 Event::AllocateError(_, error) => {
                     return Some(AllocationEvent::Failed(error.to_string()));
                 }
-                Event::TransactionTimeout(_) if self.relayed.is_none() => {
+                Event::TransactionTimeout(_) => {
                     let why = "the server does not answer".to_owned();
                     return Some(AllocationEvent::Failed(why));
                 }
@@ -156,7 +196,7 @@ impl Allocation {
                 _ => {}
             }
         }
-        None
+        self.failed.take().map(AllocationEvent::Failed)
     }
 
     /// Sends one datagram to `to`, or keeps it until the server permits that.
@@ -190,21 +230,8 @@ impl Allocation {
             }
             return Sent::All;
         };
-        for run in batch.runs() {
-            self.framed.clear();
-            for packet in run.bytes.chunks(run.segment) {
-                self.framed.extend(channel.to_be_bytes());
-                self.framed.extend((packet.len() as u16).to_be_bytes());
-                self.framed.extend(packet);
-            }
-            let local = self.socket.local().ip();
-            let segment = (run.count > 1).then_some(run.segment + 4);
-            let sent = self.socket.send(local, self.server, &self.framed, segment);
-            if sent != Sent::All {
-                return sent;
-            }
-        }
-        Sent::All
+        self.link
+            .send_batch(self.server, channel, batch, &mut self.framed)
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called.
@@ -240,9 +267,15 @@ impl Allocation {
 
     fn flush(&mut self) {
         while let Some(message) = self.client.poll_write() {
-            let local = self.socket.local().ip();
-            self.socket
-                .send(local, message.transport.peer_addr, &message.message, None);
+            self.link.send(self.server, &message.message);
         }
+    }
+}
+
+fn protocol(link: &Link) -> TransportProtocol {
+    if link.is_reliable() {
+        TransportProtocol::TCP
+    } else {
+        TransportProtocol::UDP
     }
 }

@@ -1,10 +1,12 @@
 //! What a hub is told at its start.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use heron_congestion::LadderConfig;
 use heron_peer::VideoCodec;
 use heron_protocol::{DeviceId, SigningKey, VerifyingKey};
+use rustls::RootCertStore;
 
 use crate::identity::{Calendar, Identity};
 use crate::liveness::Patience;
@@ -30,6 +32,10 @@ pub struct HubConfig {
     pub udp_port: u16,
     /// Whether the same port also listens for TCP, for viewers whose networks let no UDP through.
     pub tcp: bool,
+    /// Who may vouch for TURN servers that are reached over TLS (`turns:`). Without any such servers are of no use.
+    pub turn_roots: Arc<RootCertStore>,
+    /// Whether addresses that browsers hide behind names (`….local`) are asked for by multicast on our networks.
+    pub mdns: bool,
     /// Whether the camera has a loudspeaker: without one, nobody may talk.
     pub talk: bool,
     /// How the pictures that [`Hub::video`](crate::Hub::video) is given are encoded. A viewer that does not take it is
@@ -61,6 +67,8 @@ impl HubConfig {
             bind: vec!["0.0.0.0:0".to_owned(), "[::]:0".to_owned()],
             udp_port: 0,
             tcp: true,
+            turn_roots: Arc::new(RootCertStore::empty()),
+            mdns: true,
             talk: true,
             video_codec: VideoCodec::default(),
             ladder: LadderConfig::default(),

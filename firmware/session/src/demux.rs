@@ -4,7 +4,8 @@
 //! - A STUN response belongs to whoever sent the request with its transaction id (RFC 8489 section 6.3.3).
 //! - Everything else (DTLS, SRTP, SRTCP; RFC 7983) belongs to the viewer whose check from that address we answered:
 //!   that check was authenticated by the viewer's ICE password. An address stays with its first owner until that
-//!   one goes, so a viewer that sends from another's address takes nothing away from it.
+//!   one goes, so a viewer that sends from another's address takes nothing away from it. A viewer that moves about
+//!   loses the address that it got first.
 //!
 //! Over TCP a connection is its viewer's (see `connections`), and only its first checks are judged here.
 //!
@@ -24,7 +25,10 @@ const MAGIC_COOKIE: [u8; 4] = 0x2112_a442_u32.to_be_bytes();
 const BINDING_REQUEST: u16 = 0x0001;
 const BINDING_SUCCESS: u16 = 0x0101;
 const BINDING_ERROR: u16 = 0x0111;
+const REFRESH_ERROR: u16 = 0x0114;
 const USERNAME: u16 = 0x0006;
+const ERROR_CODE: u16 = 0x0009;
+const STALE_NONCE: u16 = 438;
 
 type TransactionId = [u8; 12];
 
@@ -32,7 +36,9 @@ type TransactionId = [u8; 12];
 #[derive(Debug)]
 pub struct Demux<K> {
     fragments: HashMap<String, K>,
-    addresses: HashMap<SocketAddr, K>,
+    /// With the order in which they came.
+    addresses: HashMap<SocketAddr, (K, u64)>,
+    next_address: u64,
     checks: HashMap<TransactionId, K>,
     /// In the order they were sent.
     recent: VecDeque<TransactionId>,
@@ -43,6 +49,7 @@ impl<K> Default for Demux<K> {
         Self {
             fragments: HashMap::new(),
             addresses: HashMap::new(),
+            next_address: 0,
             checks: HashMap::new(),
             recent: VecDeque::new(),
         }
@@ -50,15 +57,16 @@ impl<K> Default for Demux<K> {
 }
 
 impl<K: Copy + Eq> Demux<K> {
-    /// Checks for our user name fragment `ufrag` are `viewer`'s from now on.
+    /// Checks for our user name fragment `ufrag` are `viewer`'s from now on, and those for another one no more.
     pub fn expect(&mut self, ufrag: &str, viewer: K) {
+        self.fragments.retain(|_, owner| *owner != viewer);
         self.fragments.insert(ufrag.to_owned(), viewer);
     }
 
     /// Forgets a viewer.
     pub fn forget(&mut self, viewer: K) {
         self.fragments.retain(|_, owner| *owner != viewer);
-        self.addresses.retain(|_, owner| *owner != viewer);
+        self.addresses.retain(|_, (owner, _)| *owner != viewer);
         self.checks.retain(|_, owner| *owner != viewer);
     }
 
@@ -76,7 +84,7 @@ impl<K: Copy + Eq> Demux<K> {
         match stun_type(datagram) {
             Some(BINDING_REQUEST) => self.asked(datagram),
             Some(BINDING_SUCCESS | BINDING_ERROR) => self.checks.remove(&transaction(datagram)?),
-            _ => self.addresses.get(&from).copied(),
+            _ => self.addresses.get(&from).map(|(owner, _)| *owner),
         }
     }
 
@@ -85,7 +93,7 @@ impl<K: Copy + Eq> Demux<K> {
         if stun_type(datagram) != Some(BINDING_REQUEST) {
             return None;
         }
-        let username = std::str::from_utf8(username(datagram)?).ok()?;
+        let username = std::str::from_utf8(attribute(datagram, USERNAME)?).ok()?;
         let (ufrag, _) = username.split_once(':')?;
         self.fragments.get(ufrag).copied()
     }
@@ -109,10 +117,18 @@ impl<K: Copy + Eq> Demux<K> {
         if self.addresses.contains_key(&to) {
             return;
         }
-        let owned = self.addresses.values().filter(|owner| **owner == viewer);
-        if owned.count() < MAX_ADDRESSES {
-            self.addresses.insert(to, viewer);
+        let owned = || {
+            let all = self.addresses.iter();
+            all.filter(|(_, (owner, _))| *owner == viewer)
+        };
+        if owned().count() >= MAX_ADDRESSES
+            && let Some(oldest) = owned().min_by_key(|(_, (_, order))| *order)
+        {
+            let oldest = *oldest.0;
+            self.addresses.remove(&oldest);
         }
+        self.addresses.insert(to, (viewer, self.next_address));
+        self.next_address += 1;
     }
 }
 
@@ -132,11 +148,26 @@ fn transaction(message: &[u8]) -> Option<TransactionId> {
     message.get(8..20)?.try_into().ok()
 }
 
-fn username(message: &[u8]) -> Option<&[u8]> {
+/// The code of an error response to a Refresh request (RFC 8656 section 7.3) that ends the allocation. A stale nonce
+/// does not: the request is repeated with the new one.
+pub fn refused_refresh(message: &[u8]) -> Option<u16> {
+    if stun_type(message) != Some(REFRESH_ERROR) {
+        return None;
+    }
+    // RFC 8489 section 14.8: the hundreds in three bits, the rest in a byte.
+    let [_, _, class, number, ..] = attribute(message, ERROR_CODE)? else {
+        return None;
+    };
+    let code = u16::from(class & 7) * 100 + u16::from(*number);
+    (code != STALE_NONCE).then_some(code)
+}
+
+/// The first attribute of a kind.
+fn attribute(message: &[u8], kind: u16) -> Option<&[u8]> {
     let mut attributes = message.get(20..)?;
     while let [t1, t2, l1, l2, rest @ ..] = attributes {
         let length = usize::from(u16::from_be_bytes([*l1, *l2]));
-        if u16::from_be_bytes([*t1, *t2]) == USERNAME {
+        if u16::from_be_bytes([*t1, *t2]) == kind {
             return rest.get(..length);
         }
         // Values are padded to four bytes (RFC 8489 section 14).
@@ -200,6 +231,16 @@ mod tests {
     }
 
     #[test]
+    fn a_refused_refresh_is_told_from_a_stale_nonce() {
+        let refused = |kind, attributes: &[u8]| refused_refresh(&stun(kind, 1, attributes));
+        assert_eq!(refused(0x0114, b"\0\x09\0\x04\0\0\x04\x25"), Some(437));
+        assert_eq!(refused(0x0114, b"\0\x09\0\x04\0\0\x04\x26"), None);
+        assert_eq!(refused(0x0113, b"\0\x09\0\x04\0\0\x04\x25"), None);
+        assert_eq!(refused(0x0114, b"\0\x09\0\x02\0\0"), None);
+        assert_eq!(refused(0x0114, &[]), None);
+    }
+
+    #[test]
     fn memory_is_bounded() {
         let mut demux = Demux::default();
         for port in 1..10_000_u16 {
@@ -209,6 +250,9 @@ mod tests {
             demux.sent(7, address(port), &request);
         }
         assert_eq!(demux.addresses.len(), MAX_ADDRESSES);
+        // The newest are the ones in use.
+        assert_eq!(demux.viewer(address(9_999), &[0x80]), Some(7));
+        assert_eq!(demux.viewer(address(1), &[0x80]), None);
         assert_eq!(
             (demux.checks.len(), demux.recent.len()),
             (MAX_CHECKS, MAX_CHECKS)
@@ -220,7 +264,12 @@ mod tests {
         fn any_datagram_is_judged(datagram: Vec<u8>, tail: Vec<u8>) {
             let mut demux = Demux::default();
             demux.expect("abcd", 7);
-            for datagram in [datagram, stun(BINDING_REQUEST, 1, &tail)] {
+            for datagram in [
+                datagram,
+                stun(BINDING_REQUEST, 1, &tail),
+                stun(REFRESH_ERROR, 1, &tail),
+            ] {
+                let _ = refused_refresh(&datagram);
                 demux.sent(8, address(1), &datagram);
                 let _ = demux.viewer(address(1), &datagram);
             }

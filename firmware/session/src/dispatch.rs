@@ -5,19 +5,17 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use heron_congestion::{Level, ViewerId};
-use heron_peer::{CandidateKind, Certificate, CertificateError, Path};
-use heron_protocol::Fingerprint;
-use heron_protocol::messages::{EndReason, IceServer, RtcUp};
+use heron_peer::{Certificate, CertificateError};
+use heron_protocol::messages::{EndReason, RtcUp};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use crate::control::{Call, ControlError, notification};
 use crate::driver::{Command, Driver, Seat, ViewerKey};
 use crate::event::{ControlReply, ControlRequest, Event};
-use crate::gathering::Gathered;
+use crate::gathering::Gathering;
 use crate::hub::{LocalAnswer, Refusal};
 use crate::opening::{self, Open};
-use crate::servers;
 use crate::talk::TalkEvent;
 use crate::viewer::{End, Viewer, Wanted};
 
@@ -30,8 +28,8 @@ impl Driver {
                 session,
                 candidates,
             } => {
-                if let Some(seat) = self.seat(&session) {
-                    seat.viewer.add_remote(&candidates, now);
+                if let Some(key) = self.sessions.get(&session).copied() {
+                    self.candidates(key, &candidates, now);
                 }
             }
             Command::Restart {
@@ -49,16 +47,17 @@ impl Driver {
                     self.close(key, end, now);
                 }
             }
-            Command::Located { viewer, servers } => {
-                let hosts = self.ports.hosts();
-                if let Some(seat) = self.seats.get_mut(&viewer) {
-                    let reflexive = !seat.viewer.opening.relay_only;
-                    for server in &servers {
-                        seat.viewer.gathering.ask(server, &hosts, reflexive, now);
-                    }
-                    seat.touched = true;
-                }
-            }
+            Command::Located {
+                viewer,
+                round,
+                servers,
+            } => self.located(viewer, round, servers, now),
+            Command::Resolved {
+                viewer,
+                round,
+                candidate,
+            } => self.resolved(viewer, round, &candidate, now),
+            Command::NetworkChanged => self.network_changed(now),
             Command::Answer {
                 viewer,
                 call,
@@ -84,35 +83,13 @@ impl Driver {
         self.send_rest(key, now);
         self.connections.forget(key);
         if let Some(mut seat) = self.seats.remove(&key) {
-            seat.viewer.gathering.close(now);
+            seat.viewer.leave(now);
             self.sessions.remove(&seat.viewer.opening.session);
             self.tell(&seat.viewer, message);
             self.registry.leave(&seat.viewer.opening.session);
         }
         self.demux.forget(key);
         self.adaptation.left(key, now);
-    }
-
-    /// What a viewer's servers gave.
-    pub(crate) fn gathered(&mut self, key: ViewerKey, now: Instant) {
-        let Some(seat) = self.seats.get_mut(&key) else {
-            return;
-        };
-        let viewer = &mut seat.viewer;
-        while let Some(gathered) = viewer.gathering.poll(now) {
-            match gathered {
-                Gathered::Candidate(candidate) => {
-                    if candidate.kind == CandidateKind::Relay || !viewer.opening.relay_only {
-                        viewer.add_local(candidate, now);
-                    }
-                }
-                Gathered::Data { to, from, datagram } => {
-                    viewer
-                        .peer()
-                        .handle_datagram(Path::udp(to, from), &datagram, now);
-                }
-            }
-        }
     }
 
     /// Does what a viewer wants of others; returns its end if it has come.
@@ -242,7 +219,8 @@ impl Driver {
         let level = self.adaptation.joined(key, wish, start, now);
         self.demux.expect(&answer.ice_ufrag, key);
         self.sessions.insert(open.opening.session.clone(), key);
-        let mut viewer = Viewer::new(open.opening, peer, level, &self.config, now);
+        let gathering = Gathering::new(self.tls.clone());
+        let mut viewer = Viewer::new(open.opening, peer, gathering, level, &self.config, now);
         viewer.set_useful(self.adaptation.useful_bps(key));
         if let Some(proof) = proof {
             viewer.answered(answer.sdp.clone(), proof, now);
@@ -254,46 +232,8 @@ impl Driver {
         };
         self.seats.insert(key, seat);
         self.locate(key, &open.ice_servers);
+        self.resolve(key, opening::candidates(&open.offer));
         Ok(answer.sdp)
-    }
-
-    /// A fresh path under the same keys: the DTLS association, and with it both fingerprints, stay.
-    fn restart(
-        &mut self,
-        key: ViewerKey,
-        offer: &str,
-        granted: Fingerprint,
-        ice_servers: &[IceServer],
-        now: Instant,
-    ) {
-        let hosts = self.ports.candidates();
-        let Some(seat) = self.seats.get_mut(&key) else {
-            return;
-        };
-        seat.touched = true;
-        let viewer = &mut seat.viewer;
-        if !viewer.opening.relay_only {
-            viewer.add_hosts(&hosts, now);
-        }
-        let answered = viewer
-            .peer()
-            .restart(offer, now, &mut rand::rng())
-            .map_err(|error| opening::refused(&error))
-            .and_then(|answer| {
-                let session = &viewer.opening.session;
-                let proof = opening::sign(&self.config, session, granted, &answer)?;
-                Ok((answer, proof))
-            });
-        match answered {
-            Ok((answer, proof)) => {
-                self.demux.expect(&answer.ice_ufrag, key);
-                viewer.answered(answer.sdp, proof, now);
-                if !viewer.gathering.has_relay() {
-                    self.locate(key, ice_servers);
-                }
-            }
-            Err(end) => self.close(key, end, now),
-        }
     }
 
     /// A viewer that could not show what it takes is not judged by what it has shown.
@@ -301,25 +241,6 @@ impl Driver {
         let viewer = &mut self.seats.get_mut(&key)?.viewer;
         let (bps, wish) = (viewer.media_bps(), opening::wish(viewer.peer()));
         Some(self.adaptation.connected(key, wish, bps, now))
-    }
-
-    /// Looks servers up, in a task of its own; they come back as a command.
-    fn locate(&self, viewer: ViewerKey, ice_servers: &[IceServer]) {
-        let (servers, skipped) = servers::usable(ice_servers);
-        if !skipped.is_empty() {
-            tracing::info!(urls = ?skipped, "ICE servers passed over: only STUN and TURN over UDP are used");
-        }
-        let Some(commands) = self.commands.upgrade().filter(|_| !servers.is_empty()) else {
-            return;
-        };
-        tokio::spawn(async move {
-            let mut located = Vec::with_capacity(servers.len());
-            for server in servers {
-                located.push(server.locate().await);
-            }
-            let servers = located;
-            let _ = commands.send(Command::Located { viewer, servers }).await;
-        });
     }
 
     fn call(&mut self, key: ViewerKey, call: Call, now: Instant) {
@@ -375,12 +296,6 @@ impl Driver {
                 message,
             });
         }
-    }
-
-    fn seat(&mut self, session: &heron_protocol::SessionId) -> Option<&mut Seat> {
-        let seat = self.seats.get_mut(self.sessions.get(session)?)?;
-        seat.touched = true;
-        Some(seat)
     }
 
     /// Made for the first viewer, kept for the others.

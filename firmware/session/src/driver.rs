@@ -18,7 +18,7 @@ use heron_protocol::Fingerprint;
 use heron_protocol::SessionId;
 use heron_protocol::messages::{Candidate, EndReason, IceServer};
 use serde_json::Value;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::sleep_until;
 
 use crate::adaptation::{Adaptation, Order};
@@ -30,6 +30,7 @@ use crate::event::Event;
 use crate::hub::{LocalAnswer, Refusal};
 use crate::media::MediaWaiting;
 use crate::opening::Open;
+use crate::paths;
 use crate::ports::Ports;
 use crate::registry::Registry;
 use crate::servers::Located;
@@ -84,9 +85,22 @@ pub enum Command {
     Located {
         /// Whose.
         viewer: ViewerKey,
+        /// After how many restarts.
+        round: u32,
         /// Where they are.
         servers: Vec<Located>,
     },
+    /// The address behind a hidden name was found.
+    Resolved {
+        /// Whose.
+        viewer: ViewerKey,
+        /// After how many restarts.
+        round: u32,
+        /// The candidate, with its address.
+        candidate: String,
+    },
+    /// Addresses or routes of ours changed.
+    NetworkChanged,
     /// The outcome of a viewer's call.
     Answer {
         /// Whose.
@@ -123,6 +137,10 @@ pub struct Driver {
     /// Weak, so that the driver ends when the last hub is dropped.
     pub(crate) commands: mpsc::WeakSender<Command>,
     pub(crate) next: u64,
+    /// How TURN servers are spoken to over TLS.
+    pub(crate) tls: Option<Arc<rustls::ClientConfig>>,
+    /// Questions for hidden names that may be under way.
+    pub(crate) questions: Arc<Semaphore>,
     batch: Batch,
     buffers: Buffers,
     media: MediaWaiting,
@@ -145,6 +163,8 @@ impl Driver {
             sessions: HashMap::new(),
             floor: Floor::default(),
             next: 0,
+            tls: paths::tls(&config.turn_roots),
+            questions: Arc::new(Semaphore::new(paths::MAX_QUESTIONS)),
             batch: Batch::new(),
             buffers: Buffers::default(),
             media: MediaWaiting::default(),
@@ -165,7 +185,7 @@ impl Driver {
                 let mut ready = ports.poll_readable(cx).is_ready();
                 ready |= connections.poll_ready(ports.listeners(), cx).is_ready();
                 for seat in seats.values_mut() {
-                    ready |= seat.viewer.gathering.poll_readable(cx).is_ready();
+                    ready |= seat.viewer.poll_readable(cx).is_ready();
                 }
                 if ready {
                     Poll::Ready(())
@@ -242,7 +262,7 @@ impl Driver {
             true
         });
         for seat in seats.values_mut() {
-            seat.touched |= seat.viewer.gathering.receive(buffers, now);
+            seat.touched |= seat.viewer.receive(buffers, now);
         }
     }
 
@@ -339,7 +359,7 @@ impl Driver {
             return;
         };
         let begin = Instant::now();
-        let sent = match seat.viewer.gathering.relay(path.local) {
+        let sent = match seat.viewer.relay(path.local) {
             Some(relay) => relay.send_batch(path.remote, &self.batch, now),
             None if path.protocol == Protocol::Tcp => {
                 self.connections.send_batch(path, &self.batch)
@@ -377,7 +397,7 @@ impl Driver {
                 remote,
                 protocol,
             } = transmit.path;
-            if let Some(relay) = viewer.gathering.relay(local) {
+            if let Some(relay) = viewer.relay(local) {
                 relay.send(remote, &transmit.bytes, now);
             } else if protocol == Protocol::Tcp {
                 if is_answer(&transmit.bytes) {

@@ -14,6 +14,10 @@ use crate::talk::TalkEvent;
 /// One thing to do for the hub. Events come through one unbounded channel, so that neither the frame path nor a
 /// viewer ever waits for its reader; their number is bounded by viewers and time (a few a second each, sound of
 /// the one talker aside: 50 a second).
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a few a second, and moved once; the large one is the usual one"
+)]
 #[derive(Debug)]
 pub enum Event {
     /// Send a message to the control plane.

@@ -289,6 +289,12 @@ impl Hub {
         }
     }
 
+    /// Addresses or routes of this machine changed: interfaces are listed again, viewers learn new addresses, and those
+    /// whose path went with an old one are asked for a restart. Cheap, and harmless when nothing changed.
+    pub fn network_changed(&self) {
+        self.command(Command::NetworkChanged);
+    }
+
     /// From now on answers are signed with this key. Sessions that are open go on.
     pub fn renew(&self, key: SigningKey) {
         self.shared.config.identity.renew(key);

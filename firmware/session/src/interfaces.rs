@@ -1,14 +1,14 @@
 //! The addresses of this machine that a viewer may be told: host candidates (RFC 8445 section 5.1.1.1).
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::InterfaceFlags;
 use nix::sys::socket::SockaddrStorage;
 
-/// The addresses that a socket bound to `bound` is reached at. An address by itself stands for itself, loopback
-/// included; the unspecified one for every address of its family on an interface that is up, without loopback and
+/// The addresses that a socket bound to `bound` is reached at. An address by itself stands for itself while an interface
+/// has it, loopback included; the unspecified one for every address of its family on an interface that is up, without loopback and
 /// link-local addresses: those mean nothing to another machine (and no zone fits into a candidate).
 ///
 /// # Errors
@@ -16,7 +16,8 @@ use nix::sys::socket::SockaddrStorage;
 /// When the kernel does not list its interfaces.
 pub fn reachable_at(bound: SocketAddr) -> io::Result<Vec<SocketAddr>> {
     if !bound.ip().is_unspecified() {
-        return Ok(vec![bound]);
+        let there = bound.ip().is_loopback() || ours()?.contains(&bound.ip());
+        return Ok(there.then_some(bound).into_iter().collect());
     }
     let addresses = getifaddrs()?.filter_map(|interface| {
         let usable = interface.flags.contains(InterfaceFlags::IFF_UP)
@@ -30,6 +31,28 @@ pub fn reachable_at(bound: SocketAddr) -> io::Result<Vec<SocketAddr>> {
     addresses.sort_unstable();
     addresses.dedup();
     Ok(addresses)
+}
+
+/// The address that the kernel sends to `remote` from, now; `None` when there is no route. Nothing is sent.
+pub fn route_to(remote: SocketAddr) -> Option<IpAddr> {
+    let any: IpAddr = if remote.is_ipv4() {
+        Ipv4Addr::UNSPECIFIED.into()
+    } else {
+        Ipv6Addr::UNSPECIFIED.into()
+    };
+    let socket = UdpSocket::bind((any, 0)).ok()?;
+    socket.connect(remote).ok()?;
+    Some(socket.local_addr().ok()?.ip())
+}
+
+/// Every address of an interface that is up.
+///
+/// # Errors
+///
+/// When the kernel does not list its interfaces.
+pub fn ours() -> io::Result<Vec<IpAddr>> {
+    let up = getifaddrs()?.filter(|interface| interface.flags.contains(InterfaceFlags::IFF_UP));
+    Ok(up.filter_map(|interface| ip(&interface.address?)).collect())
 }
 
 fn ip(address: &SockaddrStorage) -> Option<IpAddr> {
@@ -55,9 +78,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_named_address_stands_for_itself() {
+    fn a_named_address_stands_for_itself_while_it_is_ours() {
         let loopback: SocketAddr = "127.0.0.1:5000".parse().unwrap();
         assert_eq!(reachable_at(loopback).unwrap(), [loopback]);
+        assert_eq!(route_to(loopback), Some(loopback.ip()));
+        // RFC 5737: nobody's.
+        let elsewhere: SocketAddr = "192.0.2.1:5000".parse().unwrap();
+        assert!(reachable_at(elsewhere).unwrap().is_empty());
     }
 
     #[test]

@@ -31,6 +31,10 @@
 //! - **One port.** Datagrams find their viewer by ICE user name, transaction or address (see `demux`). The same port
 //!   takes TCP connections (RFC 6544), for viewers whose networks let no UDP through (see `connections`). Relayed
 //!   addresses of ours are the exception: a TURN server wants a socket for each.
+//! - **Paths that change.** A path that says nothing is noticed within two seconds, an address of ours that is gone at
+//!   once ([`Hub::network_changed`]). Where the path went with it the viewer is asked for a restart of ICE; keys,
+//!   congestion control and the encoder's lane go on, and what was gathered before carries media until a new path is
+//!   there. TURN servers are reached over UDP, else TCP, else TLS (see `gathering`).
 //! - **Calls.** The data channel `control` carries JSON-RPC 2.0 in messages of up to 16 KiB. `stats`, `report`,
 //!   `talk.begin` and `talk.end` are answered here, everything else, and who may call it, is the owner's
 //!   ([`Event::Control`]).
@@ -83,13 +87,18 @@ mod hub;
 mod identity;
 mod interfaces;
 mod keyframe;
+mod link;
 mod liveness;
+mod mdns;
 mod media;
 mod opening;
 mod outlet;
+mod paths;
 mod ports;
+mod reach;
 mod record;
 mod registry;
+mod restarts;
 mod rights;
 mod servers;
 mod socket;
@@ -97,7 +106,14 @@ mod stats;
 mod stream;
 mod talk;
 mod trickle;
+mod turn_framing;
+mod turn_stream;
 mod viewer;
+
+/// STUN and TURN servers as messages name them, for whoever tests them.
+pub mod ice_servers {
+    pub use crate::servers::{Located, Login, Server, Transport, look_up, usable};
+}
 
 pub use config::HubConfig;
 pub use control::ControlError;
@@ -131,6 +147,22 @@ pub mod fuzzing {
         }
     }
 
+    /// Takes messages out of a TURN server's stream that arrives in two pieces.
+    pub fn turn_stream(bytes: &[u8]) {
+        let (first, second) = bytes.split_at(bytes.len() / 2);
+        let mut received = bytes::BytesMut::new();
+        for piece in [first, second] {
+            received.extend_from_slice(piece);
+            while let Ok(Some(_)) = crate::turn_framing::next(&mut received) {}
+        }
+    }
+
+    /// Reads an answer to a question for a hidden name, and a candidate that may hide one.
+    pub fn mdns(message: &[u8]) {
+        let _ = crate::mdns::read(message);
+        let _ = crate::mdns::hidden(&String::from_utf8_lossy(message));
+    }
+
     /// Sorts a datagram.
     pub fn demux(datagram: &[u8]) {
         let mut demux = crate::demux::Demux::default();
@@ -138,5 +170,6 @@ pub mod fuzzing {
         let from = std::net::SocketAddr::from(([192, 0, 2, 1], 5000));
         demux.sent(1, from, datagram);
         let _ = demux.viewer(from, datagram);
+        let _ = crate::demux::refused_refresh(datagram);
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 pub struct Patience {
     /// From `Open` to an established connection.
     pub connect: Duration,
-    /// Without any RTCP although media is being sent.
+    /// Without any RTCP although media is being sent. An interface that is gone for ten seconds is forgiven.
     pub silence: Duration,
     /// Without an answer to ICE consent checks (RFC 7675), once they are missed.
     pub disconnected: Duration,
@@ -17,8 +17,8 @@ impl Default for Patience {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(20),
-            silence: Duration::from_secs(15),
-            disconnected: Duration::from_secs(10),
+            silence: Duration::from_secs(30),
+            disconnected: Duration::from_secs(30),
         }
     }
 }
@@ -67,6 +67,12 @@ impl Liveness {
         self.disconnected.get_or_insert(now);
     }
 
+    /// A new path is looked for: patience begins anew.
+    pub fn restarted(&mut self, now: Instant) {
+        self.disconnected = self.disconnected.map(|_| now);
+        self.heard = self.heard.max(now);
+    }
+
     /// The viewer was heard at `now`, or nothing was sent that it could answer.
     pub fn heard(&mut self, now: Instant) {
         self.heard = self.heard.max(now);
@@ -109,19 +115,23 @@ mod tests {
         viewer.connected(t(1));
         viewer.heard(t(30));
         viewer.heard(t(29));
-        assert_eq!(viewer.lost(t(44)), None);
-        assert_eq!(viewer.lost(t(45)), Some(Lost::Vanished));
+        assert_eq!(viewer.lost(t(59)), None);
+        assert_eq!(viewer.lost(t(60)), Some(Lost::Vanished));
     }
 
     #[test]
     fn a_short_break_is_forgiven() {
         let (mut viewer, t) = at(0);
         viewer.connected(t(1));
+        viewer.heard(t(3));
         viewer.disconnected(t(2));
         viewer.disconnected(t(8));
-        assert_eq!(viewer.lost(t(11)), None);
-        assert_eq!(viewer.lost(t(12)), Some(Lost::Vanished));
-        viewer.connected(t(11));
-        assert_eq!(viewer.lost(t(13)), None);
+        assert_eq!(viewer.lost(t(31)), None);
+        assert_eq!(viewer.lost(t(32)), Some(Lost::Vanished));
+        viewer.restarted(t(31));
+        assert_eq!(viewer.lost(t(60)), None);
+        assert_eq!(viewer.lost(t(61)), Some(Lost::Vanished));
+        viewer.connected(t(60));
+        assert_eq!(viewer.lost(t(62)), None);
     }
 }

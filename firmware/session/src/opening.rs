@@ -92,6 +92,12 @@ pub fn refused(error: &OfferError) -> End {
     End::new(reason, error.to_string())
 }
 
+/// The candidates in an offer, `candidate:…`.
+pub fn candidates(offer: &str) -> impl Iterator<Item = &str> {
+    let attributes = offer.lines().filter_map(|line| line.strip_prefix("a="));
+    attributes.filter(|attribute| attribute.starts_with("candidate:"))
+}
+
 /// What a viewer can get: a picture needs to be negotiated.
 pub fn wish(peer: &Peer) -> Wish {
     Wish {

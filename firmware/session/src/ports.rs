@@ -23,6 +23,10 @@ const BACKLOG: i32 = 64;
 pub struct Ports {
     sockets: Vec<Socket>,
     listeners: Vec<TcpListener>,
+    /// What could not be bound yet, and where it belongs to.
+    missing: Vec<String>,
+    port: u16,
+    tcp: bool,
 }
 
 impl Ports {
@@ -32,41 +36,56 @@ impl Ports {
     pub fn bind(addresses: &[String], udp_port: u16, tcp: bool) -> Self {
         let mut ports = Self::default();
         for _ in 0..ATTEMPTS {
-            ports = Self::default();
-            let mut port = udp_port;
-            let mut again = false;
+            ports = Self {
+                missing: addresses.to_vec(),
+                port: udp_port,
+                tcp,
+                ..Self::default()
+            };
             // Taken by somebody else, who may well have left all of another port free.
             let taken = |error: &io::Error, port: u16| {
                 error.kind() == io::ErrorKind::AddrInUse && port != udp_port
             };
-            for address in addresses {
-                let socket = match bind(address, port) {
-                    Ok(socket) => socket,
-                    Err(error) => {
-                        again |= taken(&error, port);
-                        tracing::info!(address, %error, "an address for media is left out");
-                        continue;
-                    }
-                };
-                if port == 0 {
-                    port = socket.local().port();
-                }
-                if tcp {
-                    match listen(socket.local()) {
-                        Ok(listener) => ports.listeners.push(listener),
-                        Err(error) => {
-                            again |= taken(&error, port);
-                            tracing::info!(address, %error, "an address for media is without TCP");
-                        }
-                    }
-                }
-                ports.sockets.push(socket);
-            }
-            if !again {
+            if !ports.bind_missing(taken) {
                 break;
             }
         }
         ports
+    }
+
+    /// Binds what could not be bound before: its address may have come. Bound sockets outlive their addresses.
+    pub fn renew(&mut self) {
+        self.bind_missing(|_, _| false);
+    }
+
+    /// Whether something failed for a reason that counts as `taken`.
+    fn bind_missing(&mut self, taken: impl Fn(&io::Error, u16) -> bool) -> bool {
+        let mut again = false;
+        for address in std::mem::take(&mut self.missing) {
+            let socket = match bind(&address, self.port) {
+                Ok(socket) => socket,
+                Err(error) => {
+                    again |= taken(&error, self.port);
+                    tracing::info!(address, %error, "an address for media is left out");
+                    self.missing.push(address);
+                    continue;
+                }
+            };
+            if self.port == 0 {
+                self.port = socket.local().port();
+            }
+            if self.tcp {
+                match listen(socket.local()) {
+                    Ok(listener) => self.listeners.push(listener),
+                    Err(error) => {
+                        again |= taken(&error, self.port);
+                        tracing::info!(address, %error, "an address for media is without TCP");
+                    }
+                }
+            }
+            self.sockets.push(socket);
+        }
+        again
     }
 
     /// Whether nothing is bound.

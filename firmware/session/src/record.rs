@@ -1,14 +1,20 @@
 //! What is written down of one session: its start, phase by phase, and its figures.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use heron_congestion::{Estimate, Level, Rung};
-use heron_peer::{CandidateKind, PeerStats, Protocol, Selected};
-use heron_protocol::messages::{self, CandidateKind as Kind, DevicePhases, Path, SessionStats};
+use heron_peer::{CandidateKind, PairReport, PairState, PeerStats, Protocol, Selected};
+use heron_protocol::messages::{
+    self, CandidateKind as Kind, CandidatePair, DevicePhases, Path, SessionStats,
+};
 use serde_json::{Value, json};
 
 use crate::outlet::Outlet;
 use crate::stats::ViewerStats;
+
+/// Pairs that the control plane takes.
+const MAX_PAIRS: usize = 16;
 
 /// The record of one session.
 #[derive(Debug)]
@@ -49,15 +55,16 @@ impl Record {
         self.phases.answered_ms = Some(self.since(now));
     }
 
-    /// ICE found a path, or another one.
-    pub fn selected(&mut self, selected: &Selected, now: Instant) {
+    /// An address of ours was found.
+    pub fn gathered(&mut self, now: Instant) {
+        self.phases.gathered_ms = Some(self.since(now));
+    }
+
+    /// ICE found a path, or another one. `relay`: the URL of the TURN server that our end is at.
+    pub fn selected(&mut self, selected: &Selected, relay: Option<String>, now: Instant) {
         let since = self.since(now);
         self.phases.ice_ms.get_or_insert(since);
-        let protocol = match selected.path.protocol {
-            Protocol::Udp => "udp",
-            Protocol::Tcp => "tcp",
-        };
-        self.path = Some(Path::new(kind(selected.local), kind(selected.remote), protocol));
+        self.path = Some(path(selected, relay));
     }
 
     /// DTLS is up. Returns how long it took, the first time.
@@ -186,6 +193,40 @@ fn name(rung: Rung) -> &'static str {
 
 fn rtt(peer: &PeerStats) -> Option<Duration> {
     peer.rtt.or(peer.ice_rtt)
+}
+
+/// The pairs that were tried, as many as are told, the one in use first.
+pub fn pairs(
+    tried: &[PairReport],
+    relay: impl Fn(SocketAddr) -> Option<String>,
+) -> Vec<CandidatePair> {
+    let told = tried.iter().take(MAX_PAIRS);
+    told.map(|report| CandidatePair {
+        path: path(&report.pair, relay(report.pair.path.local)),
+        state: match report.state {
+            PairState::Waiting => messages::PairState::Waiting,
+            PairState::InProgress => messages::PairState::InProgress,
+            PairState::Succeeded => messages::PairState::Succeeded,
+            PairState::Failed => messages::PairState::Failed,
+        },
+        chosen: report.chosen,
+    })
+    .collect()
+}
+
+fn path(selected: &Selected, relay: Option<String>) -> Path {
+    Path {
+        local: kind(selected.local),
+        remote: kind(selected.remote),
+        protocol: match selected.path.protocol {
+            Protocol::Udp => "udp",
+            Protocol::Tcp => "tcp",
+        }
+        .to_owned(),
+        local_address: Some(selected.path.local.to_string()),
+        remote_address: Some(selected.path.remote.to_string()),
+        relay,
+    }
 }
 
 fn kind(kind: CandidateKind) -> Kind {

@@ -45,14 +45,18 @@ pub struct Stream {
     broken: bool,
 }
 
+/// Prepares a connection for media. The kernel's own limits hold where it refuses these.
+pub fn tune(stream: &TcpStream) {
+    let _ = stream.set_nodelay(true);
+    let socket = SockRef::from(stream);
+    let _ = socket.set_send_buffer_size(SEND_BUFFER);
+    let _ = socket.set_tcp_notsent_lowat(MAX_UNSENT);
+}
+
 impl Stream {
     /// A connection that was accepted.
     pub fn new(io: TcpStream) -> Self {
-        let _ = io.set_nodelay(true);
-        let socket = SockRef::from(&io);
-        // The kernel's own limits hold where it refuses these.
-        let _ = socket.set_send_buffer_size(SEND_BUFFER);
-        let _ = socket.set_tcp_notsent_lowat(MAX_UNSENT);
+        tune(&io);
         Self {
             io,
             deframer: Deframer::default(),

@@ -12,11 +12,10 @@ use std::time::{Duration, Instant};
 
 use heron_congestion::{Arrival, Estimator, EstimatorConfig, Level, Protection, Rung};
 use heron_peer::{
-    AudioFrame, Batch as Packets, CloseReason, IceState, LocalCandidate, Path, Peer, PeerEvent,
-    Sound,
+    AudioFrame, Batch as Packets, CloseReason, LocalCandidate, Peer, PeerEvent, Sound,
 };
 use heron_protocol::SessionId;
-use heron_protocol::messages::{Candidate, EndReason, RtcUp};
+use heron_protocol::messages::{EndReason, RtcUp, SessionStats};
 use parking_lot::Mutex;
 
 use crate::config::HubConfig;
@@ -25,7 +24,8 @@ use crate::gathering::Gathering;
 use crate::liveness::{Liveness, Lost};
 use crate::media::Picture;
 use crate::outlet::{Offered, Outlet, Pumped};
-use crate::record::Record;
+use crate::record::{Record, pairs};
+use crate::restarts::Restarts;
 use crate::rights::Rights;
 use crate::stats::ViewerStats;
 use crate::trickle::Batch;
@@ -53,6 +53,10 @@ impl End {
 }
 
 /// What a viewer wants of the others.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "few wait at a time, and each is moved once"
+)]
 #[derive(Debug)]
 pub enum Wanted {
     /// A message to the control plane.
@@ -99,15 +103,21 @@ pub struct Viewer {
     pub opening: Opening,
     /// Addresses beyond the interfaces'.
     pub gathering: Gathering,
+    /// Those of before a restart, while their path is in use.
+    pub former: Option<Gathering>,
+    /// Fresh paths.
+    pub restarts: Restarts,
     pub(crate) peer: Peer,
     pub(crate) outlet: Outlet,
     pub(crate) estimator: Estimator,
     pub(crate) protection: Protection,
-    liveness: Liveness,
-    candidates: Batch,
+    pub(crate) liveness: Liveness,
+    pub(crate) candidates: Batch,
     pub(crate) calls: Calls,
     pub(crate) record: Record,
     pub(crate) wanted: VecDeque<Wanted>,
+    /// Nothing is heard on the path in use, or there is none any more.
+    pub(crate) silent: bool,
     next_seq: u32,
     packets_at_check: u64,
     check_due: Instant,
@@ -121,6 +131,7 @@ impl Viewer {
     pub fn new(
         opening: Opening,
         peer: Peer,
+        gathering: Gathering,
         level: Level,
         config: &HubConfig,
         now: Instant,
@@ -136,13 +147,16 @@ impl Viewer {
             calls: Calls::default(),
             record: Record::new(level, opening.received, now),
             wanted: VecDeque::new(),
+            silent: false,
             next_seq: 0,
             packets_at_check: 0,
             check_due: now + CHECK_INTERVAL,
             stats_due: now + config.stats_interval,
             stats_interval: config.stats_interval,
             pump_due: None,
-            gathering: Gathering::default(),
+            gathering,
+            former: None,
+            restarts: Restarts::default(),
             peer,
             opening,
         }
@@ -164,38 +178,6 @@ impl Viewer {
         let seq = self.seq();
         self.wanted
             .push_back(Wanted::Tell(RtcUp::Answer { seq, sdp, proof }));
-    }
-
-    /// Candidates of the viewer.
-    pub fn add_remote(&mut self, candidates: &[Candidate], now: Instant) {
-        for candidate in candidates {
-            if !self.peer.add_remote_candidate(&candidate.candidate, now) {
-                tracing::debug!("a candidate of the viewer is passed over");
-            }
-        }
-    }
-
-    /// Our interfaces' addresses now; the viewer learns them from the next answer.
-    pub fn add_hosts(&mut self, hosts: &[LocalCandidate], now: Instant) {
-        for host in hosts {
-            if !self.opening.hosts.contains(host) {
-                self.opening.hosts.push(*host);
-                self.peer.add_local_candidate(*host, now);
-            }
-        }
-    }
-
-    /// An address of ours that was found later.
-    pub fn add_local(&mut self, candidate: LocalCandidate, now: Instant) {
-        self.peer.add_local_candidate(candidate, now);
-        let told = Candidate {
-            candidate: candidate.to_string(),
-            // One transport for all sections (BUNDLE, RTCP mux): the first section's index names it.
-            sdp_mid: None,
-            sdp_m_line_index: Some(0),
-            username_fragment: None,
-        };
-        self.candidates.add(told, now);
     }
 
     /// Takes what the peer has to say.
@@ -257,13 +239,6 @@ impl Viewer {
         }
     }
 
-    /// A TCP connection of its is gone. Where it carried the media, the picture begins anew on the next path.
-    pub fn path_lost(&mut self, path: Path, now: Instant) {
-        if self.peer.path_lost(path, now) {
-            self.outlet.blocked();
-        }
-    }
-
     /// The ladder put it on `level`.
     pub fn moved(&mut self, level: Level) {
         self.record.moved(level);
@@ -277,6 +252,7 @@ impl Viewer {
         [
             self.peer.poll_timeout(),
             self.gathering.poll_timeout(),
+            self.former.as_mut().and_then(Gathering::poll_timeout),
             self.estimator.poll_timeout(),
             self.candidates.due(),
             self.pump_due,
@@ -293,6 +269,9 @@ impl Viewer {
         }
         if self.gathering.poll_timeout().is_some_and(|due| due <= now) {
             self.gathering.handle_timeout(now);
+        }
+        if let Some(former) = &mut self.former {
+            former.handle_timeout(now);
         }
         if self.estimator.poll_timeout().is_some_and(|due| due <= now) {
             self.estimator.handle_timeout(now);
@@ -312,10 +291,7 @@ impl Viewer {
     /// The last message of a session.
     pub fn closed(&mut self, end: End) -> RtcUp {
         tracing::info!(session = self.opening.session.short(), reason = ?end.reason, detail = end.detail, frames = self.record.frames, "session ended");
-        let stats = self.peer.stats();
-        let stats = self
-            .record
-            .session(&stats, &self.outlet, &self.estimator.estimate());
+        let stats = self.figures();
         RtcUp::Closed {
             seq: self.seq(),
             reason: end.reason,
@@ -336,19 +312,9 @@ impl Viewer {
 
     fn peer_event(&mut self, event: PeerEvent, now: Instant) {
         match event {
-            PeerEvent::Ice(IceState::Disconnected | IceState::Failed) => {
-                self.liveness.disconnected(now);
-            }
-            PeerEvent::Ice(IceState::Connected) if self.record.is_connected() => {
-                self.liveness.connected(now);
-            }
-            PeerEvent::Ice(_) | PeerEvent::ChannelOpen { .. } => {}
-            PeerEvent::Selected(selected) => {
-                self.record.selected(&selected, now);
-                if self.record.is_connected() && self.outlet.needs_key() {
-                    self.want_key_frame();
-                }
-            }
+            PeerEvent::Ice(state) => self.ice_moved(state, now),
+            PeerEvent::ChannelOpen { .. } => {}
+            PeerEvent::Selected(selected) => self.selected(&selected, now),
             PeerEvent::Connected(_) => self.connected(now),
             PeerEvent::KeyFrameRequested => {
                 self.liveness.heard(now);
@@ -455,6 +421,7 @@ impl Viewer {
         if !self.record.is_connected() {
             self.wanted.push_back(Wanted::Waiting);
         }
+        self.repeat_restart(now);
         let end = match self.liveness.lost(now) {
             Some(Lost::NoPath) => Some(self.lost_path()),
             Some(Lost::Vanished) => Some(End::new(
@@ -466,9 +433,7 @@ impl Viewer {
         self.wanted.extend(end.map(Wanted::End));
         if now >= self.stats_due {
             self.stats_due = now + self.stats_interval;
-            let stats =
-                self.record
-                    .session(&self.peer.stats(), &self.outlet, &self.estimator.estimate());
+            let stats = self.figures();
             let seq = self.seq();
             self.wanted
                 .push_back(Wanted::Tell(RtcUp::Stats { seq, stats }));
@@ -476,7 +441,18 @@ impl Viewer {
         self.publish();
     }
 
-    fn seq(&mut self) -> u32 {
+    fn figures(&self) -> SessionStats {
+        let relay = |local| self.gathering.url(local).map(str::to_owned);
+        SessionStats {
+            restarts: self.restarts.count(),
+            pairs: pairs(&self.peer.pairs(), relay),
+            ..self
+                .record
+                .session(&self.peer.stats(), &self.outlet, &self.estimator.estimate())
+        }
+    }
+
+    pub(crate) fn seq(&mut self) -> u32 {
         let seq = self.next_seq;
         self.next_seq += 1;
         seq

@@ -2,23 +2,24 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "paths/networks.rs"]
+mod networks;
+#[path = "paths/relays.rs"]
+mod relays;
 mod support;
 
 use std::net::{SocketAddr, UdpSocket};
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use heron_protocol::messages::{CandidateKind, IcePolicy, IceServer, RtcDown, RtcUp};
+use heron_protocol::messages::PairState;
 use heron_session::Rung;
-use rtc::peer_connection::configuration::RTCOfferOptions;
-use rtc::peer_connection::transport::RTCIceCandidateInit;
 use support::{Camera, Feed, Viewer, access_unit, is_small};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn media_goes_on_after_an_ice_restart() {
-    let mut camera = Camera::start(|_| {});
+    let mut camera = Camera::start(|config| config.stats_interval = Duration::from_millis(300));
     let mut viewer = Viewer::new(1).await;
     let grant = camera.grant(&viewer.session, &viewer.offer);
     camera.open(&viewer.session, &grant, &viewer.offer);
@@ -28,21 +29,7 @@ async fn media_goes_on_after_an_ice_restart() {
     camera.hub.video(access_unit(0));
     viewer.frame().await;
 
-    let options = RTCOfferOptions { ice_restart: true };
-    let offer = viewer.peer.create_offer(Some(options)).await.unwrap();
-    let sdp = offer.sdp.clone();
-    viewer.peer.set_local_description(offer).await.unwrap();
-    let grant = camera.grant(&viewer.session, &sdp);
-    camera.hub.handle(
-        &viewer.session,
-        RtcDown::Restart {
-            seq: 1000,
-            grant: grant.sign(&camera.control_key).unwrap(),
-            offer: sdp,
-            ice_servers: vec![],
-        },
-    );
-    let (answer, _) = viewer.take_answer(&mut camera).await;
+    let answer = viewer.restart(&mut camera, vec![]).await;
     assert!(answer.contains("a=candidate:"), "{answer}");
     let credentials = |sdp: &str| {
         sdp.lines()
@@ -56,88 +43,14 @@ async fn media_goes_on_after_an_ice_restart() {
     }
     feed.stop();
     assert_eq!(camera.hub.stats().sessions_opened, 1);
-}
-
-/// Debian's coturn on loopback; ends with the test.
-struct Coturn(Child);
-
-impl Coturn {
-    fn start(port: u16) -> Self {
-        let port = port.to_string();
-        let child = Command::new("turnserver")
-            .args(["-n", "--no-cli", "--no-tls", "--no-dtls", "--lt-cred-mech"])
-            .args(["--listening-ip", "127.0.0.1", "--relay-ip", "127.0.0.1"])
-            .args(["--listening-port", &port, "--allow-loopback-peers"])
-            .args(["--realm", "heron", "--user", "camera:secret"])
-            .args(["--pidfile", "", "--log-file", "stdout"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap_or_else(|error| panic!("turnserver (apt-get install coturn): {error}"));
-        Self(child)
-    }
-}
-
-impl Drop for Coturn {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_viewers_are_reached_only_through_a_turn_server() {
-    let port = UdpSocket::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
-    let _server = Coturn::start(port);
-    let mut camera = Camera::start(|config| config.stats_interval = Duration::from_millis(300));
-    for session in 1..=2 {
-        let mut viewer = Viewer::new(session).await;
-        let grant = camera.grant(&viewer.session, &viewer.offer);
-        let server = IceServer {
-            urls: vec![format!("turn:127.0.0.1:{port}")],
-            username: "camera".into(),
-            credential: "secret".into(),
-        };
-        let grant = grant.sign(&camera.control_key).unwrap();
-        let (session, offer) = (viewer.session.clone(), viewer.offer.clone());
-        camera.open_through(&session, grant, &offer, vec![server], IcePolicy::Relay);
-        let (answer, _) = viewer.take_answer(&mut camera).await;
-        assert!(!answer.contains("a=candidate:"), "{answer}");
-        let candidates = camera
-            .message(&session, "Candidates", |message| match message {
-                RtcUp::Candidates { candidates, .. } => Some(candidates.clone()),
-                _ => None,
-            })
-            .await;
-        for candidate in candidates {
-            assert!(candidate.candidate.contains("typ relay"), "{candidate:?}");
-            let init = RTCIceCandidateInit {
-                candidate: candidate.candidate,
-                sdp_mline_index: candidate.sdp_m_line_index,
-                ..Default::default()
-            };
-            viewer.peer.add_ice_candidate(init).await.unwrap();
-        }
-        viewer.wait_connected(&mut camera).await;
-        camera.key_frame_wanted().await;
-        for number in 0..30 {
-            camera.hub.video(access_unit(number));
-            let (frame, _) = viewer.frame().await;
-            assert!(frame == access_unit(number).data, "frame {number}");
-        }
-        let path = camera
-            .message(&session, "Stats with a path", |message| match message {
-                RtcUp::Stats { stats, .. } => stats.path.clone(),
-                _ => None,
-            })
-            .await;
-        assert_eq!(path.local, CandidateKind::Relay);
-    }
+    let stats = camera.stats(&viewer.session, |stats| stats.restarts == 1);
+    let stats = stats.await;
+    let chosen = &stats.pairs[0];
+    assert!(chosen.chosen && chosen.state == PairState::Succeeded);
+    assert_eq!(Some(&chosen.path), stats.path.as_ref());
+    assert_eq!(chosen.path.relay, None);
+    let remote = chosen.path.remote_address.as_deref().unwrap();
+    assert!(remote.starts_with("127.0.0.1:"), "{remote}");
 }
 
 /// A bottleneck on the way to the camera: what does not fit in time is lost.

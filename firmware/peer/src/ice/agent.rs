@@ -12,9 +12,14 @@
 //! This is why it is our own: the stack's agent (rtc-ice 0.21.1) leaves a check that nominates unanswered until its own
 //! check succeeded and forgets the nomination, and ignores every nomination after the first.
 //!
-//! On failure (nothing heard for [`FAILED`]) the agent stops; a restart begins anew.
+//! On failure (no consent for [`FAILED`]) the agent stops; a restart begins anew. Before that it tells that the path in
+//! use is silent (see `consent`).
 
+mod consent;
 mod lost;
+mod report;
+
+pub use report::{PairReport, PairState};
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -30,14 +35,8 @@ use crate::path::{Path, Protocol, Transmit};
 const CHECK_INTERVAL: Duration = Duration::from_millis(25);
 /// How slow repeated checks become. They never stop while ICE is checking: the viewer's end of the path may open late.
 const SLOWEST_CHECK: Duration = Duration::from_millis(800);
-/// How often a path in use is checked: consent (RFC 7675 section 5.1) and round trip time.
-const CONSENT_INTERVAL: Duration = Duration::from_secs(2);
-/// Silence after which the state is disconnected.
-const DISCONNECTED: Duration = Duration::from_secs(5);
-/// Silence after which consent has run out (RFC 7675 section 5.1), or after which no path is hoped for.
+/// Time after which consent has run out (RFC 7675 section 5.1), or after which no path is hoped for.
 const FAILED: Duration = Duration::from_secs(30);
-/// A pair without a word for this long is no match for a live one of lower priority.
-const STALE: Duration = Duration::from_secs(4);
 
 /// More addresses of a viewer's than it can need; the rest is ignored.
 const MAX_REMOTES: usize = 32;
@@ -49,12 +48,19 @@ const MAX_PENDING: usize = 128;
 struct Pair {
     local: usize,
     remote: usize,
-    /// Our own check was answered.
-    valid: bool,
+    /// When a check of ours was last answered: the pair is valid, and there is consent (RFC 7675).
+    answered: Option<Instant>,
     nominated: bool,
     tries: u32,
     next_check: Instant,
+    /// When it was last checked.
+    checked: Option<Instant>,
+    /// When the viewer last checked it, or answered.
     heard: Option<Instant>,
+    /// The priority that the viewer's checks tell: the same for whatever leaves from one socket of its.
+    told_priority: Option<u32>,
+    /// A NAT has mapped the viewer anew: this is the pair in use at another address.
+    moved: bool,
 }
 
 #[derive(Debug)]
@@ -79,8 +85,8 @@ pub struct Agent {
     selected: Option<usize>,
     state: IceState,
     started: Instant,
-    /// When the viewer's consent was last renewed on the path in use.
-    heard: Instant,
+    /// When the viewer was last heard on the path in use: anything authentic.
+    noticed: Instant,
     rtt: Option<Duration>,
     transmits: VecDeque<Transmit>,
     changes: VecDeque<Change>,
@@ -109,41 +115,45 @@ impl Agent {
             selected: None,
             state: IceState::Checking,
             started: now,
-            heard: now,
+            noticed: now,
             rtt: None,
             transmits: VecDeque::new(),
             changes: VecDeque::from([Change::State(IceState::Checking)]),
         }
     }
 
-    /// Begins anew with other credentials (section 9); local candidates stay. Media goes on over the old path until
-    /// a new one is selected.
+    /// Begins anew with other credentials (section 9). Interfaces' addresses stay; what servers gave is asked for anew.
+    /// Media goes on over the old path until a new one is selected.
     pub fn restart(&mut self, ours: Credentials, theirs: Credentials, now: Instant) {
         self.ours = ours;
         self.theirs = theirs;
+        self.locals
+            .retain(|local| local.kind == CandidateKind::Host);
         self.remotes.clear();
         self.pairs.clear();
         self.pending.clear();
         self.transmits.clear();
         self.selected = None;
         self.started = now;
-        self.heard = now;
+        self.noticed = now;
+        self.rtt = None;
         self.move_to(IceState::Checking);
     }
 
-    pub fn add_local(&mut self, candidate: LocalCandidate, now: Instant) {
+    pub fn add_local(&mut self, candidate: LocalCandidate, now: Instant) -> bool {
         let known = |other: &LocalCandidate| {
             (other.address, other.base, other.protocol)
                 == (candidate.address, candidate.base, candidate.protocol)
         };
         if self.locals.len() >= MAX_LOCALS || self.locals.iter().any(known) {
-            return;
+            return false;
         }
         self.locals.push(candidate);
         let local = self.locals.len() - 1;
         for remote in 0..self.remotes.len() {
             self.pair(local, remote, now);
         }
+        true
     }
 
     pub fn add_remote(&mut self, candidate: RemoteCandidate, now: Instant) {
@@ -162,6 +172,11 @@ impl Agent {
     /// Our candidates.
     pub fn locals(&self) -> &[LocalCandidate] {
         &self.locals
+    }
+
+    /// The user name fragments: ours and the viewer's.
+    pub fn ufrags(&self) -> (&str, &str) {
+        (&self.ours.ufrag, &self.theirs.ufrag)
     }
 
     pub fn rtt(&self) -> Option<Duration> {
@@ -218,15 +233,17 @@ impl Agent {
         }
         let bytes = stun::success(&message.transaction, path.remote, &self.ours.password);
         self.transmits.push_back(Transmit { path, bytes });
+        let mut moved = false;
         let remote = match self.remote(path.remote, path.protocol) {
             Some(remote) => remote,
-            None if self.remotes.len() < MAX_REMOTES => {
+            None if self.has_room(now) => {
                 self.remotes.push(RemoteCandidate {
                     address: path.remote,
                     protocol: path.protocol,
                     kind: CandidateKind::Prflx,
                     priority: message.priority.unwrap_or_default(),
                 });
+                moved = self.has_moved(local, message.priority);
                 self.remotes.len() - 1
             }
             None => return true,
@@ -236,15 +253,17 @@ impl Agent {
             return true;
         };
         let pair = &mut self.pairs[at];
-        pair.nominated |= message.use_candidate;
+        pair.nominated |= message.use_candidate || moved;
         pair.heard = Some(now);
-        if !pair.valid {
+        pair.told_priority = message.priority;
+        pair.moved |= moved;
+        if pair.answered.is_none() {
             // A triggered check (section 7.3.1.4).
             pair.next_check = now;
             pair.tries = 0;
         }
         if self.selected == Some(at) {
-            self.alive(now);
+            self.noticed = now;
         }
         self.check_due(now);
         self.select(now);
@@ -274,11 +293,12 @@ impl Agent {
             return true;
         }
         if let Some(at) = self.find(local, remote) {
+            let next_check = now + self.consent_interval();
             let pair = &mut self.pairs[at];
-            pair.valid = true;
+            pair.answered = Some(now);
             pair.tries = 0;
             pair.heard = Some(now);
-            pair.next_check = now + CONSENT_INTERVAL;
+            pair.next_check = next_check;
             if self.selected == Some(at) {
                 self.rtt = Some(now.saturating_duration_since(pending.at));
                 self.alive(now);
@@ -298,30 +318,15 @@ impl Agent {
         }
         self.check_due(now);
         self.select(now);
-        let silence = now.saturating_duration_since(match self.selected {
-            Some(_) => self.heard,
-            None => self.started,
-        });
-        if silence >= FAILED {
-            self.selected = None;
-            self.pairs.clear();
-            self.pending.clear();
-            self.move_to(IceState::Failed);
-        } else if self.selected.is_some() && silence >= DISCONNECTED {
-            self.move_to(IceState::Disconnected);
-        }
+        self.judge_silence(now);
     }
 
     pub fn poll_timeout(&self) -> Option<Instant> {
         if self.state == IceState::Failed {
             return None;
         }
-        let checks = self.pairs.iter().map(|pair| pair.next_check).min();
-        let silence = match self.selected {
-            Some(_) if self.state == IceState::Connected => self.heard + DISCONNECTED,
-            Some(_) => self.heard + FAILED,
-            None => self.started + FAILED,
-        };
+        let checks = (0..self.pairs.len()).map(|at| self.due(at)).min();
+        let silence = self.silent_at();
         Some(checks.map_or(silence, |check| check.min(silence)))
     }
 
@@ -342,7 +347,7 @@ impl Agent {
     /// Whether a datagram on this path may come from the viewer: its address has answered or asked a check.
     pub fn knows(&self, path: Path) -> bool {
         self.pairs.iter().any(|pair| {
-            pair.heard.is_some()
+            (pair.heard.is_some() || pair.answered.is_some())
                 && self.remotes[pair.remote].address == path.remote
                 && self.locals[pair.local].base == path.local
                 && self.locals[pair.local].protocol == path.protocol
@@ -388,11 +393,14 @@ impl Agent {
             self.pairs.push(Pair {
                 local,
                 remote,
-                valid: false,
+                answered: None,
                 nominated: false,
                 tries: 0,
                 next_check: now,
+                checked: None,
                 heard: None,
+                told_priority: None,
+                moved: false,
             });
         }
     }
@@ -406,7 +414,7 @@ impl Agent {
 
     fn check_due(&mut self, now: Instant) {
         for at in 0..self.pairs.len() {
-            if self.pairs[at].next_check > now {
+            if self.due(at) > now {
                 continue;
             }
             self.check(at, now);
@@ -419,18 +427,20 @@ impl Agent {
         let mut transaction = [0; 12];
         transaction[..4].copy_from_slice(&self.secret.to_be_bytes());
         transaction[4..].copy_from_slice(&self.transactions.to_be_bytes());
+        let consent_interval = self.consent_interval();
         let pair = &mut self.pairs[at];
         let tcp = self.locals[pair.local].protocol == Protocol::Tcp;
+        pair.checked = Some(now);
         // A path that was checked and is spoken on needs consent only. What TCP carries is not lost.
         pair.next_check = now
-            + if pair.valid && pair.tries == 0 {
-                CONSENT_INTERVAL
+            + if pair.answered.is_some() {
+                consent_interval
             } else if tcp {
                 SLOWEST_CHECK
             } else {
                 (CHECK_INTERVAL * 2_u32.pow((pair.tries / 4).min(5))).min(SLOWEST_CHECK)
             };
-        if !pair.valid {
+        if pair.answered.is_none() {
             pair.tries += 1;
         }
         let (local, remote) = (pair.local, pair.remote);
@@ -460,39 +470,27 @@ impl Agent {
 
     /// Takes the best of the pairs that are valid and nominated.
     fn select(&mut self, now: Instant) {
-        let usable = |pair: &&(usize, &Pair)| pair.1.valid && pair.1.nominated;
-        let rank = |pair: &(usize, &Pair)| {
-            let fresh = pair
-                .1
-                .heard
-                .is_some_and(|heard| now.saturating_duration_since(heard) < STALE);
-            (fresh, self.priority(pair.1))
-        };
-        let Some(best) = self
-            .pairs
-            .iter()
-            .enumerate()
-            .collect::<Vec<_>>()
-            .iter()
-            .filter(usable)
-            .max_by_key(|pair| rank(pair))
-            .map(|pair| pair.0)
+        let usable = |pair: &Pair| pair.answered.is_some() && pair.nominated;
+        let Some(best) = (0..self.pairs.len())
+            .filter(|at| usable(&self.pairs[*at]))
+            // Of two that are as good, the one that came later.
+            .max_by_key(|at| (self.is_fresh(*at, now), self.priority(&self.pairs[*at])))
         else {
             return;
         };
+        let silent = self.selected.filter(|at| !self.is_fresh(*at, now));
+        self.settle_moves();
         if self.selected != Some(best) {
+            if let Some(silent) = silent {
+                // No match for any other until it is heard again.
+                self.pairs[silent].heard = None;
+            }
             self.selected = Some(best);
             self.rtt = None;
             self.changes
                 .push_back(Change::Selected(self.describe(&self.pairs[best])));
-            self.alive(now);
+            self.taken(best, now);
         }
-    }
-
-    /// The viewer's consent was renewed.
-    fn alive(&mut self, now: Instant) {
-        self.heard = now;
-        self.move_to(IceState::Connected);
     }
 
     fn move_to(&mut self, state: IceState) {

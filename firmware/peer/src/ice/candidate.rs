@@ -168,9 +168,9 @@ impl RemoteCandidate {
     /// Reads `candidate:…` (or `a=candidate:…`). `None` for what is of no use here: TCP (browsers only connect
     /// actively, and are learned from their checks), other components, and names.
     ///
-    /// Browsers hide their addresses behind mDNS names (`….local`). Resolving them needs multicast, which many
-    /// networks and containers lack, and is not needed: the browser knows our addresses, its checks reach us, and
-    /// its address is learned from them (peer-reflexive, RFC 8445 section 7.3.1.3).
+    /// Browsers hide their addresses behind mDNS names (`….local`). Whoever can ask for them gives the candidate with
+    /// its address. Until then nothing is lost: the browser knows our addresses, its checks reach us, and its address
+    /// is learned from them (peer-reflexive, RFC 8445 section 7.3.1.3).
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         let text = text.strip_prefix("a=").unwrap_or(text);

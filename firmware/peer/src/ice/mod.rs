@@ -9,6 +9,7 @@ mod tests;
 
 use rand::RngCore;
 
+pub use agent::{PairReport, PairState};
 pub use candidate::{CandidateKind, LocalCandidate, RemoteCandidate};
 
 /// Whether this is a STUN message that can be read, for the fuzz target.

@@ -50,6 +50,17 @@ fn answer(agent: &mut Agent, now: Instant) -> Vec<Transmit> {
     answers
 }
 
+/// Answers the checks that reach the viewer at `remote`, as after a NAT has forgotten all else.
+fn answer_at(agent: &mut Agent, remote: &str, now: Instant) {
+    while let Some(transmit) = agent.poll_transmit() {
+        let message = Message::read(&transmit.bytes).unwrap();
+        if message.class == Class::Request && transmit.path == path(remote) {
+            let bytes = stun::success(&message.transaction, transmit.path.local, "theirs-password");
+            agent.handle(transmit.path, &bytes, now);
+        }
+    }
+}
+
 fn states(agent: &mut Agent) -> Vec<IceState> {
     std::iter::from_fn(|| agent.poll_change())
         .filter_map(|change| match change {
@@ -153,6 +164,161 @@ fn consent_is_renewed_by_answers() {
     }
     assert_eq!(agent.state(), IceState::Connected);
     assert_eq!(agent.rtt(), Some(Duration::from_millis(30)));
+}
+
+/// Goes on until `until`, the viewer answering or not; returns the checks of ours.
+fn pass(agent: &mut Agent, from: Instant, until: Instant, answering: bool) -> usize {
+    let (mut at, mut checks) = (from, 0);
+    while at < until {
+        at = agent
+            .poll_timeout()
+            .unwrap()
+            .max(at + Duration::from_millis(1))
+            .min(until);
+        agent.handle_timeout(at);
+        if answering {
+            answer(agent, at);
+        }
+        checks += usize::from(agent.poll_transmit().is_some());
+        while agent.poll_transmit().is_some() {}
+    }
+    checks
+}
+
+#[test]
+fn a_viewers_own_checks_are_no_consent() {
+    let now = Instant::now();
+    let mut agent = agent(now);
+    ask(&mut agent, THEIRS, true, now);
+    answer(&mut agent, now);
+    // It asks, and never answers (RFC 7675 section 5.1).
+    for second in 1..=31 {
+        let at = now + Duration::from_secs(second);
+        ask(&mut agent, THEIRS, true, at);
+        while agent.poll_transmit().is_some() {}
+        agent.handle_timeout(at);
+    }
+    assert_eq!(agent.state(), IceState::Failed);
+}
+
+#[test]
+fn a_silent_path_is_noticed_within_two_seconds_and_comes_back_by_itself() {
+    let now = Instant::now();
+    let at = |ms| now + Duration::from_millis(ms);
+    let mut agent = agent(now);
+    ask(&mut agent, THEIRS, true, now);
+    answer(&mut agent, now);
+    // Reports of the viewer's come: that is enough.
+    for ms in (0..5000).step_by(100) {
+        agent.notice(path(THEIRS), at(ms));
+        agent.handle_timeout(at(ms));
+        while agent.poll_transmit().is_some() {}
+    }
+    assert_eq!(agent.state(), IceState::Connected);
+    // From elsewhere they do not count.
+    agent.notice(path("192.0.2.9:7000"), at(6000));
+    let checks = pass(&mut agent, at(5000), at(6500), false);
+    assert_eq!(agent.state(), IceState::Disconnected);
+    assert!((4..12).contains(&checks), "{checks}");
+    pass(&mut agent, at(6500), at(20_000), false);
+    assert_eq!(agent.state(), IceState::Disconnected);
+    pass(&mut agent, at(20_000), at(20_400), true);
+    assert_eq!(agent.state(), IceState::Connected);
+    pass(&mut agent, at(20_400), at(60_000), true);
+    assert_eq!(
+        states(&mut agent),
+        [
+            IceState::Checking,
+            IceState::Connected,
+            IceState::Disconnected,
+            IceState::Connected
+        ]
+    );
+}
+
+#[test]
+fn a_nat_that_maps_the_viewer_anew_is_followed() {
+    let now = Instant::now();
+    let mut agent = agent(now);
+    let candidate = RemoteCandidate::parse("candidate:1 1 udp 2122260223 192.0.2.9 6000 typ srflx");
+    agent.add_remote(candidate.unwrap(), now);
+    ask(&mut agent, THEIRS, true, now);
+    answer(&mut agent, now);
+    // Its checks come from other ports now, which it does not know and so cannot nominate. While the old one speaks it
+    // is kept.
+    let soon = now + Duration::from_millis(500);
+    pass(&mut agent, now, soon, false);
+    ask(&mut agent, "192.0.2.9:6500", false, soon);
+    answer_at(&mut agent, "192.0.2.9:6500", soon);
+    assert_eq!(agent.selected().unwrap().path, path(THEIRS));
+    let rebound = now + Duration::from_millis(900);
+    pass(&mut agent, soon, rebound, false);
+    ask(&mut agent, "192.0.2.9:7000", false, rebound);
+    assert_eq!(agent.selected().unwrap().path, path(THEIRS));
+    answer_at(&mut agent, "192.0.2.9:7000", rebound);
+    let selected = agent.selected().unwrap();
+    assert_eq!(selected.path, path("192.0.2.9:7000"));
+    assert_eq!(selected.remote, CandidateKind::Prflx);
+    assert_eq!(agent.state(), IceState::Connected);
+}
+
+#[test]
+fn a_nat_may_map_the_viewer_anew_for_days() {
+    let now = Instant::now();
+    let mut agent = agent(now);
+    for port in 1..100_u16 {
+        let remote = format!("192.0.2.9:{port}");
+        let at = now + Duration::from_secs(20) * u32::from(port);
+        ask(&mut agent, &remote, true, at);
+        answer_at(&mut agent, &remote, at);
+        assert_eq!(agent.selected().unwrap().path, path(&remote));
+    }
+}
+
+#[test]
+fn an_address_of_ours_takes_its_pairs_with_it() {
+    let now = Instant::now();
+    let mut agent = agent(now);
+    let other: std::net::SocketAddr = "198.51.100.1:5000".parse().unwrap();
+    agent.add_local(LocalCandidate::host(other), now);
+    agent.add_local(
+        LocalCandidate::srflx("203.0.113.1:5000".parse().unwrap(), other),
+        now,
+    );
+    ask(&mut agent, THEIRS, true, now);
+    let check = stun::controlling_request(&[9; 12], "ours:theirs", true, "ours-password");
+    agent.handle(Path::udp(other, THEIRS.parse().unwrap()), &check, now);
+    answer(&mut agent, now);
+    assert_eq!(agent.selected().unwrap().path.local, other);
+    assert_eq!(agent.pairs().len(), 2);
+    // The path in use goes on.
+    assert!(!agent.local_lost(OURS.parse().unwrap(), now));
+    assert_eq!(agent.selected().unwrap().path.local, other);
+    let [report] = agent.pairs()[..] else {
+        panic!("one pair is left")
+    };
+    assert!(report.chosen && report.state == PairState::Succeeded);
+    assert!(agent.local_lost(other, now));
+    assert_eq!((agent.selected(), agent.locals().len()), (None, 0));
+    assert_eq!(agent.state(), IceState::Disconnected);
+    // It comes back, and the viewer is still there.
+    agent.add_local(LocalCandidate::host(other), now);
+    agent.handle(Path::udp(other, THEIRS.parse().unwrap()), &check, now);
+    answer(&mut agent, now);
+    assert_eq!(agent.state(), IceState::Connected);
+}
+
+#[test]
+fn a_restart_keeps_interfaces_and_forgets_what_servers_gave() {
+    let now = Instant::now();
+    let mut agent = agent(now);
+    let relay = LocalCandidate::relay("203.0.113.9:4000".parse().unwrap());
+    assert!(agent.add_local(relay, now));
+    assert!(!agent.add_local(relay, now));
+    agent.restart(credentials("new"), credentials("other"), now);
+    assert_eq!(agent.locals().len(), 1);
+    assert_eq!(agent.ufrags(), ("new", "other"));
+    assert!(agent.add_local(relay, now));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! One viewer's connection: ICE, DTLS, SRTP, RTP and data channels joined.
 
 mod media;
+mod reach;
 mod receive;
 
 use std::collections::VecDeque;
@@ -13,7 +14,7 @@ use crate::config::PeerConfig;
 use crate::dtls::{Dtls, DtlsEvent, Role};
 use crate::event::{CloseReason, PeerEvent, Selected};
 use crate::ice::agent::{Agent, Change};
-use crate::ice::{Credentials, IceState, LocalCandidate, RemoteCandidate};
+use crate::ice::{Credentials, IceState};
 use crate::path::{Path, Transmit};
 use crate::rtcp::{FeedbackClock, Reception, goodbye};
 use crate::rtp::header::ExtensionIds;
@@ -165,7 +166,8 @@ impl Peer {
     }
 
     /// Answers a new offer of the same viewer with fresh ICE credentials (RFC 8445 section 9). DTLS and media go
-    /// on; the formats stay those of the first offer. Local candidates are kept and written into the answer.
+    /// on; the formats stay those of the first offer. Candidates of interfaces are kept and written into the answer;
+    /// what STUN and TURN servers gave has to be added anew.
     ///
     /// # Errors
     ///
@@ -223,22 +225,6 @@ impl Peer {
         }
     }
 
-    /// Adds an address of ours. Telling the viewer is the driver's business (`candidate.to_string()`).
-    pub fn add_local_candidate(&mut self, candidate: LocalCandidate, now: Instant) {
-        self.agent.add_local(candidate, now);
-        self.pump(now);
-    }
-
-    /// Adds an address of the viewer's, `candidate:…`. False when it is of no use (names, TCP, unreadable).
-    pub fn add_remote_candidate(&mut self, candidate: &str, now: Instant) -> bool {
-        let Some(candidate) = RemoteCandidate::parse(candidate) else {
-            return false;
-        };
-        self.agent.add_remote(candidate, now);
-        self.pump(now);
-        true
-    }
-
     /// Takes a datagram in: STUN, DTLS, SRTP or SRTCP (RFC 7983).
     pub fn handle_datagram(&mut self, path: Path, datagram: &[u8], now: Instant) {
         if self.closed {
@@ -256,23 +242,11 @@ impl Peer {
                 true
             }
         };
+        if taken && matches!(datagram, [128..=191, ..]) {
+            self.agent.notice(path, now);
+        }
         self.stats.refused += u64::from(!taken);
         self.pump(now);
-    }
-
-    /// A connection of the viewer's over TCP is gone. Returns whether it carried the media and no other path is left:
-    /// nothing can be written until [`PeerEvent::Selected`].
-    pub fn path_lost(&mut self, path: Path, now: Instant) -> bool {
-        let lost = !self.closed && self.agent.path_lost(path, now);
-        if lost {
-            self.path = None;
-        }
-        self.pump(now);
-        lost
-    }
-
-    fn is_known(&self, path: Path) -> bool {
-        self.path.is_some_and(|selected| selected.path == path) || self.agent.knows(path)
     }
 
     /// Does what is due.

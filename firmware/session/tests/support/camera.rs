@@ -3,7 +3,9 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use heron_protocol::grant::{Grant, Right};
-use heron_protocol::messages::{EndReason, IcePolicy, IceServer, RtcDown, RtcUp, SessionStats};
+use heron_protocol::messages::{
+    EndReason, IcePolicy, IceServer, RestartReason, RtcDown, RtcUp, SessionStats,
+};
 use heron_protocol::{DeviceId, Fingerprint, SessionId, SigningKey, VerifyingKey};
 use heron_session::{Event, Hub, HubConfig, Rung};
 use p256::elliptic_curve::rand_core::OsRng;
@@ -132,6 +134,28 @@ impl Camera {
                 session: to,
                 message,
             } if to == session => pick(message),
+            _ => None,
+        })
+        .await
+    }
+
+    /// The reason of the next wish for a restart.
+    pub async fn restart_wanted(&mut self, session: &SessionId) -> RestartReason {
+        self.message(session, "RestartWanted", |message| match message {
+            RtcUp::RestartWanted { reason, .. } => Some(*reason),
+            _ => None,
+        })
+        .await
+    }
+
+    /// Figures that `fit`.
+    pub async fn stats(
+        &mut self,
+        session: &SessionId,
+        fit: impl Fn(&SessionStats) -> bool,
+    ) -> SessionStats {
+        self.message(session, "Stats that fit", |message| match message {
+            RtcUp::Stats { stats, .. } if fit(stats) => Some(stats.clone()),
             _ => None,
         })
         .await

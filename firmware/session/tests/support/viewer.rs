@@ -6,9 +6,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use heron_protocol::SessionId;
-use heron_protocol::messages::{Candidate, EndReason, RtcDown, RtcUp};
+use heron_protocol::messages::{Candidate, EndReason, IceServer, RtcDown, RtcUp};
 use rtc::ice::mdns::MulticastDnsMode;
 use rtc::interceptor::Registry;
+use rtc::peer_connection::configuration::RTCOfferOptions;
 use rtc::peer_connection::configuration::interceptor_registry::register_default_interceptors;
 use rtc::peer_connection::configuration::media_engine::MediaEngine;
 use rtc::peer_connection::configuration::setting_engine::SettingEngineBuilder;
@@ -92,7 +93,8 @@ impl Viewer {
         Self::at(session, vec![], vec![LOOPBACK]).await
     }
 
-    async fn at(session: u128, udp: Vec<&'static str>, tcp: Vec<&'static str>) -> Self {
+    /// One with sockets at these addresses.
+    pub async fn at(session: u128, udp: Vec<&'static str>, tcp: Vec<&'static str>) -> Self {
         let (sender, seen) = mpsc::unbounded_channel();
         let (track_sender, tracks) = mpsc::unbounded_channel();
         let mut engine = MediaEngine::default();
@@ -162,6 +164,45 @@ impl Viewer {
                 _ => None,
             })
             .await
+    }
+
+    /// Adds candidates of the camera as they come, as soon as one is there; returns the first of them.
+    pub async fn take_candidates(&mut self, camera: &mut Camera) -> Vec<Candidate> {
+        let candidates = camera
+            .message(&self.session, "Candidates", |message| match message {
+                RtcUp::Candidates { candidates, .. } => Some(candidates.clone()),
+                _ => None,
+            })
+            .await;
+        for candidate in &candidates {
+            let init = RTCIceCandidateInit {
+                candidate: candidate.candidate.clone(),
+                sdp_mline_index: candidate.sdp_m_line_index,
+                ..Default::default()
+            };
+            self.peer.add_ice_candidate(init).await.unwrap();
+        }
+        candidates
+    }
+
+    /// Begins a restart of ICE, and takes the answer.
+    pub async fn restart(&mut self, camera: &mut Camera, ice_servers: Vec<IceServer>) -> String {
+        let options = RTCOfferOptions { ice_restart: true };
+        let offer = self.peer.create_offer(Some(options)).await.unwrap();
+        let sdp = offer.sdp.clone();
+        self.peer.set_local_description(offer).await.unwrap();
+        let grant = camera.grant(&self.session, &sdp);
+        camera.hub.handle(
+            &self.session,
+            RtcDown::Restart {
+                seq: 1000 + self.next_seq,
+                grant: grant.sign(&camera.control_key).unwrap(),
+                offer: sdp,
+                ice_servers,
+            },
+        );
+        self.next_seq += 1;
+        self.take_answer(camera).await.0
     }
 
     pub async fn apply(&self, answer: &str) {
