@@ -45,6 +45,11 @@ impl Backoff {
         self.connected = Some(now);
     }
 
+    /// The network changed: what was learnt on the old one says nothing of the new one.
+    pub fn anew(&mut self) {
+        *self = Self::default();
+    }
+
     /// The connection was lost, or an attempt failed: the delay before the next attempt.
     ///
     /// `dice` is an even draw from `0.0..1.0`; anything outside is taken as the nearer end.
@@ -114,6 +119,17 @@ mod tests {
 
         backoff.connected(start + seconds(8));
         assert_eq!(backoff.delay(start + seconds(60), 1.0), seconds(1));
+    }
+
+    #[test]
+    fn another_network_is_another_outage() {
+        let start = Instant::now();
+        let mut backoff = Backoff::new();
+        for second in 0..60 {
+            backoff.delay(start + seconds(second), 1.0);
+        }
+        backoff.anew();
+        assert_eq!(backoff.delay(start + seconds(61), 1.0), seconds(1));
     }
 
     proptest! {

@@ -13,8 +13,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use heron_protocol::{DeviceId, SigningKey, TenantId, VerifyingKey};
-use rustls::ClientConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use rustls::{ClientConfig, RootCertStore};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use x509_parser::parse_x509_certificate;
@@ -230,6 +230,35 @@ impl Bundle {
             https: Arc::new(https),
             file: Arc::new(file),
         })
+    }
+}
+
+impl Bundle {
+    /// Who may vouch for relays that are reached over TLS (`turns:`): who signs the broker's and the control plane's
+    /// certificates, and public authorities.
+    ///
+    /// # Errors
+    ///
+    /// One line, when the bundle's authorities are none.
+    pub fn relay_roots(&self) -> Result<RootCertStore, String> {
+        let mut roots = trust::roots(&self.file.ca)?;
+        if let Some(pem) = &self.file.server_ca {
+            roots.extend(trust::roots(pem)?.roots);
+        }
+        // Without public authorities the bundle's own are those there are.
+        if let Ok(public) = trust::public_roots() {
+            roots.extend(public.roots);
+        }
+        Ok(roots)
+    }
+
+    /// TLS towards relays, without a certificate of ours. Theirs are judged by `clock`.
+    ///
+    /// # Errors
+    ///
+    /// One line, when TLS cannot be configured.
+    pub fn relay_tls(&self, clock: &Clock) -> Result<Arc<ClientConfig>, String> {
+        trust::client_config(self.relay_roots()?, None, clock).map(Arc::new)
     }
 }
 

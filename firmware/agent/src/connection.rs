@@ -8,17 +8,21 @@
 //! A new identity ([`Link::adopt`](crate::Link::adopt)) is one more connection: the old one is dropped,
 //! the session and what waits in it go on, and a broker that turns the new identity away is told apart
 //! from one that is merely not there.
+//!
+//! A change of the network ([`Link::network_changed`](crate::Link::network_changed)) is looked into at once ([`Path`]):
+//! a connection whose address is gone is replaced, one that may have survived has a second to carry a SUBSCRIBE and its
+//! answer, and an outage gets its next attempt now.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use heron_protocol::messages::Offline;
-use heron_protocol::{MAX_MESSAGE_BYTES, Topic, encode};
+use heron_protocol::{DeviceId, MAX_MESSAGE_BYTES, Topic, encode};
 use rumqttc::{
     AsyncClient, Broker, ConnAck, ConnectionError, Event, EventLoop, LastWill, LastWillProperties,
-    MqttOptions, NetworkOptions, Outgoing, Packet, Publish, QoS, SubAck, SubscribeFilter,
-    SubscribeReasonCode, TlsConfiguration, Transport,
+    MqttOptions, NetworkOptions, Outgoing, Packet, Publish, QoS, RetainForwardRule, SubAck,
+    SubscribeFilter, SubscribeReasonCode, TlsConfiguration, Transport,
 };
 use tokio::sync::{mpsc, watch};
 use tracing::{debug, info, warn};
@@ -28,6 +32,7 @@ use crate::bundle::Bundle;
 use crate::inbox::{self, Down};
 use crate::link::{Adopted, Shared, Status, Trouble};
 use crate::outage;
+use crate::path::{self, Path, Verdict};
 use crate::presence::{ConnectionNumber, Herald};
 
 /// How long the broker keeps our session while we are away.
@@ -58,6 +63,18 @@ pub struct Connection {
     subscribed: bool,
     outage: Option<Outage>,
     identity: watch::Receiver<Adopted>,
+    network: watch::Receiver<()>,
+    path: Path,
+    /// Until when the broker has to say something.
+    deadline: Option<Instant>,
+}
+
+/// Why a connection, or an attempt at one, is given up.
+enum Interruption {
+    /// There is another identity.
+    Adopted,
+    /// It did not survive a change of the network.
+    Moved,
 }
 
 /// An outage that a person was told of.
@@ -75,11 +92,13 @@ impl Connection {
         down: mpsc::Sender<Down>,
     ) -> (AsyncClient, Self) {
         let mut identity = shared.identity.subscribe();
-        let options = options(&identity.borrow_and_update().bundle, true);
+        let path = Path::default();
+        let options = options(&identity.borrow_and_update().bundle, true, &path);
         let (client, events) = AsyncClient::builder(options).capacity(REQUESTS).build();
         let connection = Self {
             client: client.clone(),
             events,
+            network: shared.network.subscribe(),
             shared,
             number: herald.number(0),
             herald,
@@ -90,6 +109,8 @@ impl Connection {
             subscribed: false,
             outage: None,
             identity,
+            path,
+            deadline: None,
         };
         (client, connection)
     }
@@ -103,14 +124,20 @@ impl Connection {
     pub async fn run(mut self) {
         self.prepare();
         loop {
-            let polled = tokio::select! {
-                polled = self.events.poll() => Some(polled),
-                Ok(()) = self.identity.changed() => None,
+            let polled = match self.next().await {
+                Ok(polled) => polled,
+                Err(Interruption::Adopted) => {
+                    self.renewed();
+                    continue;
+                }
+                Err(Interruption::Moved) => {
+                    self.moved();
+                    continue;
+                }
             };
-            let Some(polled) = polled else {
-                self.renewed();
-                continue;
-            };
+            if matches!(polled, Ok(Event::Incoming(_)) | Err(_)) {
+                self.deadline = None;
+            }
             match polled {
                 Ok(Event::Incoming(Packet::ConnAck(ack))) => self.accepted(&ack),
                 Ok(Event::Incoming(Packet::SubAck(ack))) => self.subscribed(&ack).await,
@@ -124,6 +151,52 @@ impl Connection {
                         self.events.options.set_clean_start(true);
                     }
                     self.lost(outage::reason(&error), error.to_string()).await;
+                }
+            }
+        }
+    }
+
+    /// Polls the connection, and looks after it when the network changes. What is half written or read stays so: the
+    /// poll is dropped only with its connection.
+    async fn next(&mut self) -> Result<Result<Event, ConnectionError>, Interruption> {
+        let Self {
+            client,
+            events,
+            shared,
+            identity,
+            network,
+            path,
+            deadline,
+            ..
+        } = self;
+        let poll = events.poll();
+        tokio::pin!(poll);
+        loop {
+            let silent = async {
+                match *deadline {
+                    Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                polled = &mut poll => return Ok(polled),
+                Ok(()) = identity.changed() => return Err(Interruption::Adopted),
+                () = silent => return Err(Interruption::Moved),
+                Ok(()) = network.changed() => {
+                    let is_connected = shared.online.borrow().is_some();
+                    let patience = match path.verdict() {
+                        Verdict::Wait => continue,
+                        Verdict::Replace if is_connected => return Err(Interruption::Moved),
+                        Verdict::Probe if is_connected => {
+                            debug!("the network changed: is the broker still there?");
+                            if let Err(error) = client.try_subscribe_many(filters(&shared.device)) {
+                                warn!("the broker cannot be asked: {error}");
+                            }
+                            path::PROBE
+                        }
+                        Verdict::Probe | Verdict::Replace => path::ATTEMPT,
+                    };
+                    deadline.get_or_insert_with(|| Instant::now() + patience);
                 }
             }
         }
@@ -165,9 +238,7 @@ impl Connection {
             return;
         }
         self.subscribed = false;
-        let filters = inbox::filters(&self.shared.device)
-            .map(|filter| SubscribeFilter::new(filter, QoS::AtLeastOnce));
-        if let Err(error) = self.client.try_subscribe_many(filters) {
+        if let Err(error) = self.client.try_subscribe_many(filters(&self.shared.device)) {
             warn!("the subscription could not be queued: {error}");
         }
     }
@@ -184,7 +255,10 @@ impl Connection {
             return;
         }
         self.subscribed = true;
-        self.online();
+        // Else it answers whether it is still there.
+        if self.shared.online.borrow().is_none() {
+            self.online();
+        }
     }
 
     fn online(&mut self) {
@@ -211,8 +285,26 @@ impl Connection {
         self.events.clean();
         let bundle = self.identity.borrow_and_update().bundle.clone();
         let clean = self.events.options.clean_start();
-        self.events.options = options(&bundle, clean);
+        self.events.options = options(&bundle, clean, &self.path);
+        self.deadline = None;
         info!(broker = %bundle.broker, "connecting with another certificate");
+        self.prepare();
+    }
+
+    /// Drops a connection that lost its way, and connects anew at once. The session goes on.
+    fn moved(&mut self) {
+        if self.shared.online.send_replace(None).is_some() {
+            let mut reason = self.shared.last_reason.lock();
+            reason.get_or_insert(Offline::Network);
+            info!(
+                broker = self.broker(),
+                "the network changed: connecting anew"
+            );
+        }
+        self.shared.status.send_replace(Status::Offline);
+        self.deadline = None;
+        self.backoff.anew();
+        self.events.clean();
         self.prepare();
     }
 
@@ -246,14 +338,16 @@ impl Connection {
         }
         self.outage = Some(Outage { since, reason });
         self.prepare();
-        // Another identity is a reason to try at once.
-        let identity = &mut self.identity;
-        let renewed = tokio::select! {
-            () = tokio::time::sleep(delay) => false,
-            Ok(()) = identity.changed() => true,
-        };
-        if renewed {
-            self.renewed();
+        // Another identity is a reason to try at once, and so is another network.
+        let (identity, network) = (&mut self.identity, &mut self.network);
+        tokio::select! {
+            () = tokio::time::sleep(delay) => {}
+            Ok(()) = identity.changed() => self.renewed(),
+            Ok(()) = network.changed() => {
+                let since = now.elapsed();
+                tokio::time::sleep(path::BETWEEN.saturating_sub(since)).await;
+                self.backoff.anew();
+            }
         }
     }
 
@@ -275,13 +369,23 @@ impl Connection {
     }
 }
 
+/// What the link wants to hear.
+fn filters(device: &DeviceId) -> [SubscribeFilter; 2] {
+    // What the broker retains it sends after a new subscription only: asking again is a question, no wish.
+    inbox::filters(device).map(|filter| SubscribeFilter {
+        retain_forward_rule: RetainForwardRule::OnNewSubscribe,
+        ..SubscribeFilter::new(filter, QoS::AtLeastOnce)
+    })
+}
+
 /// How to connect as the device of this bundle. The will comes with each attempt.
-fn options(bundle: &Bundle, clean: bool) -> MqttOptions {
+pub fn options(bundle: &Bundle, clean: bool, path: &Path) -> MqttOptions {
     let broker = Broker::tcp(bundle.broker.host.clone(), bundle.broker.port);
     let mut options = MqttOptions::new(bundle.device.as_str(), broker);
     options.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(
         Arc::clone(&bundle.tls),
     )));
+    path.watch(&mut options);
     let mut network = NetworkOptions::new();
     network.set_tcp_nodelay(true);
     options

@@ -29,6 +29,8 @@ use crate::server::ServerUrl;
 const CONNECT: Duration = Duration::from_secs(15);
 /// The whole exchange.
 const EXCHANGE: Duration = Duration::from_secs(30);
+/// What we speak (RFC 7301). The control plane asks only those for a certificate who say so.
+const HTTP: &[u8] = b"http/1.1";
 /// The longest answer that is read.
 const MAX_BODY: usize = 256 * 1024;
 
@@ -129,6 +131,7 @@ async fn exchange(
     let connect = async {
         let stream = TcpStream::connect((server.host.as_str(), server.port)).await?;
         TlsConnector::from(Arc::clone(tls))
+            .with_alpn(vec![HTTP.to_vec()])
             .connect(name, stream)
             .await
     };

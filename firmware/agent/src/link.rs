@@ -119,6 +119,8 @@ pub(crate) struct Shared {
     pub accepted: watch::Sender<Option<Generation>>,
     /// What keeps us from the broker now.
     pub trouble: watch::Sender<Option<Trouble>>,
+    /// Tells of changes of the network.
+    pub network: watch::Sender<()>,
     pub stopping: watch::Sender<Option<Offline>>,
     pub status: watch::Sender<Status>,
     pub refused: AtomicU64,
@@ -142,6 +144,7 @@ impl Link {
             }),
             accepted: watch::Sender::new(None),
             trouble: watch::Sender::new(None),
+            network: watch::Sender::new(()),
             stopping: watch::Sender::new(None),
             status: watch::Sender::new(Status::Offline),
             refused: AtomicU64::new(0),
@@ -221,6 +224,18 @@ impl Link {
             *adopted = Adopted { generation, bundle };
         });
         generation
+    }
+
+    /// An address or a route changed ([`NetworkWatch`](crate::NetworkWatch)): a connection that cannot go on is replaced
+    /// at once, one that may is tried, and without one the next attempt is now.
+    pub fn network_changed(&self) {
+        self.shared.network.send_replace(());
+    }
+
+    /// The identity that the link connects with.
+    #[must_use]
+    pub fn bundle(&self) -> Bundle {
+        self.shared.identity.borrow().bundle.clone()
     }
 
     /// The identity that the broker accepted last; `None` before the first connection.

@@ -5,6 +5,10 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "link/network.rs"]
+mod network;
+#[path = "link/reach.rs"]
+mod reach;
 mod support;
 
 use std::time::{Duration, Instant};

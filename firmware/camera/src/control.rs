@@ -9,11 +9,13 @@
 //! | `image.set` | control | `{"brightness": 120, "horizontal_flip": true}`, one or more | the same, as all controls are then |
 //! | `snapshot` | view | none | `{"picture", "type", "width", "height", "captured_ms", "bytes", "parts"}` |
 //! | `snapshot.part` | view | `{"picture": 3, "part": 0}` | `{"data"}`, base64 of 12000 bytes, fewer in the last part |
+//! | `network.test` | control | none | `{"at_ms", "works", "checks"}`, within half a minute |
 //!
 //! A control is `{"name", "label", "kind", "value", "default"}`; an `integer` has `min`, `max` and `step`, a `menu` has
 //! `menu`, a list of `{"value", "label"}`, a `boolean` is true or false. `"inactive": true` says that another control
 //! decides at the moment. Several controls are all checked before any is set, and `image.set` tells what the driver made
-//! of it. A snapshot is fetched within a minute, a few parts at a time, one call a message.
+//! of it. A snapshot is fetched within a minute, a few parts at a time, one call a message. A check of the network is
+//! `{"name", "state", "sentence", "advice"}`, the state `ok`, `warning`, `failed` or `skipped` ([`crate::doctor`]).
 //!
 //! Errors are the specification's, and -32000 the right is missing, -32002 too many calls wait, -32003 the camera or the
 //! picture is not there. Nothing here waits on the main loop: a driver may take its time.
@@ -32,6 +34,7 @@ use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
 use crate::media::Media;
+use crate::self_test::SelfTest;
 use crate::snapshots::{self, Snapshots};
 
 /// Calls that may wait for the camera, of all viewers.
@@ -47,6 +50,7 @@ type Job = Box<dyn FnOnce() + Send>;
 /// Answers the calls.
 pub struct Control {
     media: Arc<Media>,
+    self_test: Arc<SelfTest>,
     snapshots: Arc<Mutex<Snapshots>>,
     /// One after the other each, in the order they were called.
     image: mpsc::Sender<Job>,
@@ -55,9 +59,10 @@ pub struct Control {
 
 impl Control {
     /// Within the async runtime that is to do the work.
-    pub fn new(media: Arc<Media>) -> Self {
+    pub fn new(media: Arc<Media>, self_test: Arc<SelfTest>) -> Self {
         Self {
             media,
+            self_test,
             snapshots: Arc::default(),
             image: worker(),
             stills: worker(),
@@ -73,12 +78,15 @@ impl Control {
             ..
         } = request;
         let allowed = match method.as_str() {
-            "image.set" => rights.control,
+            "image.set" | "network.test" => rights.control,
             "image.controls" | "snapshot" | "snapshot.part" => rights.view,
             _ => return reply.error(ControlError::unknown_method(&method)),
         };
         if !allowed {
             return reply.error(ControlError::not_allowed(&method));
+        }
+        if method == "network.test" {
+            return self.self_test.ask(reply);
         }
         let media = Arc::clone(&self.media);
         match method.as_str() {

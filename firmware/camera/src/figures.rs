@@ -20,6 +20,8 @@ pub struct Figures {
     pub online: bool,
     /// Messages from the broker that broke a rule.
     pub messages_refused: u64,
+    /// What the last test of the network found.
+    pub self_test: Option<serde_json::Value>,
     /// Messages to the broker that grew old or too many.
     pub messages_dropped: u64,
 }
@@ -60,6 +62,7 @@ impl Sources {
             audio: self.media.audio_stats(),
             hub: self.hub.stats(),
             online: *self.link.status().borrow() == Status::Online,
+            self_test: None,
             messages_refused: self.link.refused(),
             messages_dropped: self.link.dropped(),
         }

@@ -7,7 +7,8 @@
 //! ([`config`]), the wiring ([`run`]), and what a service owes its machine: supervision ([`media`]),
 //! systemd ([`service`]), figures ([`figures`], [`metrics`], [`report`]), the view of the camera without a
 //! control plane ([`local_view`]), what viewers may ask of it on the data channel ([`control`]), and how the camera comes
-//! by an identity ([`enrolling`]) and keeps it ([`identity`]).
+//! by an identity ([`enrolling`]) and keeps it ([`identity`]). [`doctor`] tests its network, for a person or for
+//! itself ([`self_test`]).
 //!
 //! # Flow
 //!
@@ -25,6 +26,7 @@ mod check;
 mod config;
 mod control;
 mod devices;
+mod doctor;
 mod enrolling;
 mod exposition;
 mod factory;
@@ -34,9 +36,11 @@ mod local_view;
 mod machine;
 mod media;
 mod metrics;
+mod possession;
 mod qr;
 mod report;
 mod run;
+mod self_test;
 mod service;
 mod snapshots;
 mod talk;
@@ -68,6 +72,18 @@ enum Command {
     Check(ConfigArgument),
     /// Prints this board's entry for a control plane's factory list, making its key if there is none
     FactoryEntry(ConfigArgument),
+    /// Tests the network: can this camera be reached and seen, and if not, what is to be done
+    ///
+    /// Looks at names and clock, the control plane, the broker, STUN, the kind of NAT, relays over UDP, TCP and TLS, the
+    /// uplink (for two seconds, at twice the picture's bitrate), IPv6 and packet sizes. May run beside the service. Ends
+    /// with 1 when the camera cannot be reached by its control plane, or not be seen from other networks.
+    Doctor {
+        #[command(flatten)]
+        config: ConfigArgument,
+        /// For programs
+        #[arg(long)]
+        json: bool,
+    },
     /// Lists cameras, microphones and encoders, and what Heron would pick
     Devices,
 }
@@ -89,6 +105,10 @@ fn main() -> ExitCode {
         Command::Run(ConfigArgument { config }) => run::run(&config),
         Command::Check(ConfigArgument { config }) => check::check(&config),
         Command::FactoryEntry(ConfigArgument { config }) => factory::entry(&config),
+        Command::Doctor {
+            config: ConfigArgument { config },
+            json,
+        } => doctor::command::run(&config, json),
         Command::Devices => devices::list(),
     };
     match outcome {

@@ -10,7 +10,12 @@ use crate::figures::Figures;
 use crate::machine;
 
 /// The sections of state that this camera has.
-pub const SECTIONS: [Section; 3] = [Section::Video, Section::Audio, Section::System];
+pub const SECTIONS: [Section; 4] = [
+    Section::Video,
+    Section::Audio,
+    Section::Network,
+    Section::System,
+];
 
 /// Telemetry of this moment.
 pub fn telemetry(figures: &Figures, uptime: Duration) -> Telemetry {
@@ -106,6 +111,7 @@ impl Reporter {
         let state = match section {
             Section::Video => self.video(figures),
             Section::Audio => self.audio(figures),
+            Section::Network => Self::network(figures),
             Section::System => self.system.clone(),
             _ => Map::new(),
         };
@@ -160,6 +166,10 @@ impl Reporter {
             state.insert("last_error".into(), short(error).into());
         }
         state
+    }
+
+    fn network(figures: &Figures) -> Map<String, Value> {
+        fields(json!({"self_test": figures.self_test}))
     }
 }
 

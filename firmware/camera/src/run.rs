@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use heron_agent::{AgentConfig, Bundle, Clock, Down, Link, Parting};
+use heron_agent::{AgentConfig, Bundle, Clock, Down, Link, NetworkWatch, Parting};
 use heron_protocol::Refused;
 use heron_protocol::messages::{EndReason, Offline, Section};
 use heron_session::{Calendar, Event, Hub, HubConfig};
@@ -21,7 +21,9 @@ use crate::enrolling::{self, Aborted};
 use crate::figures::{Figures, Sources};
 use crate::identity::{Change, Identity};
 use crate::media::Media;
+use crate::possession::Possession;
 use crate::report::{self, Reporter};
+use crate::self_test::{self, SelfTest};
 use crate::talk::Talk;
 use crate::{local_view, machine, metrics, service, wiring};
 
@@ -70,11 +72,23 @@ async fn live(config: &Config) -> anyhow::Result<()> {
             clock: clock.clone(),
             last_reason: last_reason.take(),
         };
+        let _possession = possession(&config.bundle);
         match serve(config, started, &mut signals, &mut parting).await? {
             End::Stopped => return Ok(()),
             End::Enrolled => info!("this camera was enrolled anew"),
         }
     }
+}
+
+/// Takes possession of the device on this machine, as far as that can be told.
+fn possession(bundle: &Path) -> Option<Possession> {
+    let taken = Possession::take(bundle);
+    match &taken {
+        Ok(Some(_)) => {}
+        Ok(None) => warn!("another process here is this camera too, or `heron-camera doctor` runs"),
+        Err(error) => warn!("no lock beside {}: {error}", bundle.display()),
+    }
+    taken.ok().flatten()
 }
 
 /// Who a service is, and what it knows at its start.
@@ -122,7 +136,19 @@ async fn serve(
         ));
     }
     let talk = Talk::new(config.audio.speaker(), Arc::clone(&sources.media));
-    let mut camera = Camera::new(sources, Reporter::new(video, audio, FIRMWARE), talk);
+    let testing = self_test::Settings {
+        server: config.enrolment.server.clone(),
+        clock,
+        bitrate_bps: wiring::bitrate_bps(&config.video, &config.audio),
+    };
+    let self_test = Arc::new(SelfTest::start(testing, sources.link.clone()));
+    let mut network = NetworkWatch::new();
+    let mut camera = Camera::new(
+        sources,
+        Reporter::new(video, audio, FIRMWARE),
+        talk,
+        self_test,
+    );
     service::ready("started");
 
     let mut look = every(LOOK);
@@ -145,6 +171,7 @@ async fn serve(
                 Change::Renewed(bundle) => camera.sources.hub.renew(bundle.identity),
                 Change::Enrolled => break End::Enrolled,
             },
+            () = network.changed() => camera.network_changed(),
             _ = look.tick() => {
                 camera.look();
                 parting.distress(machine::distress());
@@ -185,6 +212,10 @@ fn hub_config(
     config.udp_port = session.udp_port;
     config.tcp = session.tcp;
     config.talk = audio.loudspeaker.is_some();
+    match bundle.relay_roots() {
+        Ok(roots) => config.turn_roots = Arc::new(roots),
+        Err(error) => warn!("relays over TLS are of no use: {error}"),
+    }
     config.ladder = wiring::ladder(video, audio);
     config.video_codec = wiring::codec(&video.source);
     if !session.bind.is_empty() {
@@ -199,15 +230,17 @@ struct Camera {
     reporter: Reporter,
     talk: Talk,
     control: Control,
+    self_test: Arc<SelfTest>,
     started: Instant,
     alive: bool,
     status: String,
 }
 
 impl Camera {
-    fn new(sources: Sources, reporter: Reporter, talk: Talk) -> Self {
+    fn new(sources: Sources, reporter: Reporter, talk: Talk, self_test: Arc<SelfTest>) -> Self {
         Self {
-            control: Control::new(Arc::clone(&sources.media)),
+            control: Control::new(Arc::clone(&sources.media), Arc::clone(&self_test)),
+            self_test,
             sources,
             reporter,
             talk,
@@ -241,7 +274,7 @@ impl Camera {
             Down::Rtc { session, message } => self.sources.hub.handle(&session, message),
             Down::State { section, desired } => {
                 self.reporter.desired(section, &desired);
-                self.report(section, &self.sources.figures());
+                self.report(section, &self.figures());
             }
         }
     }
@@ -249,7 +282,7 @@ impl Camera {
     /// Once a second: watches media, and tells what changed. The link drops what did not.
     fn look(&mut self) {
         self.alive = self.sources.media.supervise(Instant::now());
-        let figures = self.sources.figures();
+        let figures = self.figures();
         for section in report::SECTIONS {
             self.report(section, &figures);
         }
@@ -267,6 +300,20 @@ impl Camera {
             service::status(&status);
             self.status = status;
         }
+    }
+
+    fn figures(&self) -> Figures {
+        Figures {
+            self_test: self.self_test.found(),
+            ..self.sources.figures()
+        }
+    }
+
+    /// An address or a route changed: the link, the viewers' paths and the picture of the network are looked after.
+    fn network_changed(&self) {
+        self.sources.link.network_changed();
+        self.sources.hub.network_changed();
+        self.self_test.network_changed();
     }
 
     fn report(&self, section: Section, figures: &Figures) {

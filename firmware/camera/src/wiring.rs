@@ -34,6 +34,11 @@ pub fn targets(wanted: [Option<heron_session::RungTarget>; 2]) -> [Option<RungTa
 /// Headers of a sound packet on the wire, 50 times a second: IP, UDP, RTP with extensions, and SRTP's tag.
 const SOUND_HEADERS_BPS: u32 = 80 * 8 * 50;
 
+/// What picture and sound need on the wire at their best, in bits a second.
+pub fn bitrate_bps(video: &Video, audio: &Audio) -> u64 {
+    u64::from(video.bitrate_bps) + u64::from(audio.bitrate_bps + SOUND_HEADERS_BPS)
+}
+
 /// What the session may ask of the encoders.
 pub fn ladder(video: &Video, audio: &Audio) -> LadderConfig {
     let adapts = !encodes_itself(&video.source);

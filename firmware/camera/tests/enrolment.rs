@@ -1,5 +1,6 @@
 //! A camera without a bundle and a real control plane: enrolled by a claim file and by pairing, then online with its own
-//! certificate; told no; and cut off in between.
+//! certificate; told no; and cut off in between. And its network, tested while it runs, while it does not, and without
+//! the control plane.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -332,4 +333,84 @@ fn a_power_cut_at_any_time_leaves_a_board_that_enrols() {
         assert!(!claim.exists(), "cut after {delay_ms} ms");
         drop(camera);
     }
+}
+
+/// What `heron-camera doctor` finds: whether all is well, and the state and sentence of a check.
+struct Found(bool, Value);
+
+impl Found {
+    fn check(&self, name: &str) -> (&str, &str) {
+        let mut checks = self.1["checks"].as_array().unwrap().iter();
+        let check = checks.find(|check| check["name"] == name);
+        let check = check.unwrap_or_else(|| panic!("no {name} in {}", self.1));
+        let text = |key: &str| check[key].as_str().unwrap();
+        (text("state"), text("sentence"))
+    }
+}
+
+impl Board {
+    fn doctor(&self) -> Found {
+        let output = Command::new(env!("CARGO_BIN_EXE_heron-camera"))
+            .args(["doctor", "--json", "--config", "camera.toml"])
+            .current_dir(self.place.path())
+            .output()
+            .unwrap();
+        let found: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| {
+            panic!("{}", String::from_utf8_lossy(&output.stderr));
+        });
+        assert_eq!(found["works"], output.status.success(), "{found}");
+        Found(output.status.success(), found)
+    }
+}
+
+#[test]
+fn the_doctor_says_what_works_and_the_camera_what_it_found_itself() {
+    let mut control = Control::start();
+    let board = Board::new("");
+    let claim = board.path("heron-claim.toml");
+    control.run(&["claim", "new", "--out", claim.to_str().unwrap()]);
+    let camera = board.start();
+    until("it is online", || board.is_online());
+
+    let found = board.doctor();
+    assert!(found.0, "{}", found.1);
+    for name in ["control_plane", "clock", "broker", "stun", "turn_udp"] {
+        assert_eq!(found.check(name).0, "ok", "{}", found.1);
+    }
+    let (_, sentence) = found.check("broker");
+    assert!(
+        sentence.contains("the running service has the connection"),
+        "{sentence}"
+    );
+    assert!(board.is_online(), "the service was not disturbed");
+
+    // The service tests as well, and its control plane knows what it found.
+    let (_, cameras) = control.ask("GET", "/cameras", &Value::Null);
+    let id = cameras["cameras"][0]["id"].as_str().unwrap().to_owned();
+    until("the twin has what was found", || {
+        let (_, detail) = control.ask("GET", &format!("/cameras/{id}"), &Value::Null);
+        let tested = &detail["state"]["network"]["self_test"];
+        tested["checks"].as_array().is_some_and(|checks| {
+            let broker = |check: &Value| check["name"] == "broker" && check["state"] == "ok";
+            checks.iter().any(broker)
+        })
+    });
+
+    drop(camera);
+    let found = board.doctor();
+    assert!(found.0, "{}", found.1);
+    let (_, sentence) = found.check("broker");
+    assert!(sentence.ends_with(" accepts this camera."), "{sentence}");
+
+    drop(control);
+    let found = board.doctor();
+    assert!(!found.0);
+    for name in ["control_plane", "broker"] {
+        let (state, sentence) = found.check(name);
+        assert!(
+            state == "failed" && sentence.contains("refused"),
+            "{sentence}"
+        );
+    }
+    assert_eq!(found.check("turn_udp").0, "skipped");
 }

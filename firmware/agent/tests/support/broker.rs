@@ -18,11 +18,16 @@ pub struct Broker {
 
 impl Broker {
     pub fn start(authority: &Authority) -> Self {
+        Self::start_at(authority, Ipv4Addr::LOCALHOST)
+    }
+
+    /// On an address of the host that this thread is on; the unspecified one for all of them.
+    pub fn start_at(authority: &Authority, address: Ipv4Addr) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let server = authority.server();
         let port = free_port();
         let config = format!(
-            "listener {port} 127.0.0.1\ncafile ca.pem\ncertfile server.pem\nkeyfile server.key\n\
+            "listener {port} {address}\ncafile ca.pem\ncertfile server.pem\nkeyfile server.key\n\
              require_certificate true\nuse_identity_as_username true\nallow_anonymous false\n\
              persistence false\nuser root\n"
         );

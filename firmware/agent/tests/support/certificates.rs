@@ -36,7 +36,8 @@ impl Authority {
     }
 
     pub fn server(&self) -> Issued {
-        self.issue(&CertificateParams::new(["127.0.0.1".to_owned()]).unwrap())
+        let names = ["127.0.0.1", super::FAR].map(str::to_owned);
+        self.issue(&CertificateParams::new(names).unwrap())
     }
 
     pub fn client(&self, name: &str) -> Issued {
@@ -78,9 +79,14 @@ impl Authority {
 
     /// The text of a bundle that leads to a broker on this port.
     pub fn bundle_text(&self, device: &str, port: u16, issued: &Issued) -> String {
+        self.bundle_text_to(device, &format!("127.0.0.1:{port}"), issued)
+    }
+
+    /// The text of a bundle that leads to a broker on another host.
+    pub fn bundle_text_to(&self, device: &str, broker: &str, issued: &Issued) -> String {
         let grant_key = grant_key();
         format!(
-            "device = {device:?}\ntenant = \"home\"\nbroker = \"127.0.0.1:{port}\"\n\
+            "device = {device:?}\ntenant = \"home\"\nbroker = {broker:?}\n\
              ca = '''\n{}'''\ncertificate = '''\n{}'''\nkey = '''\n{}'''\ngrant_key = '''\n{grant_key}'''\n",
             self.pem(),
             issued.certificate,

@@ -19,6 +19,9 @@ pub use tap::Tap;
 pub const DEVICE: &str = "front-door-01";
 pub const SESSION: &str = "000102030405060708090a0b0c0d0e0f";
 
+/// A host of the laboratory that brokers' certificates are for.
+pub const FAR: &str = "10.79.0.2";
+
 /// Longer than anything here takes on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
