@@ -39,6 +39,11 @@ pub enum Command {
         #[command(subcommand)]
         command: PairingCommand,
     },
+    /// See who watched what, and how pictures found their way.
+    Session {
+        #[command(subcommand)]
+        command: SessionCommand,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -159,5 +164,27 @@ pub enum PairingCommand {
     Refuse {
         /// The code, ABCD-EFGH.
         code: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum SessionCommand {
+    /// List recent video sessions.
+    List {
+        /// Only of this camera: its id or name.
+        #[arg(long)]
+        camera: Option<String>,
+        /// At most so many, newest first.
+        #[arg(long, default_value_t = 50)]
+        limit: u32,
+    },
+    /// Show how sessions found their way: directly or relayed, how fast, and what failed.
+    Paths {
+        /// Only of this camera: its id or name.
+        #[arg(long)]
+        camera: Option<String>,
+        /// Of so many days, up to now.
+        #[arg(long, default_value_t = 7)]
+        days: u32,
     },
 }

@@ -215,6 +215,11 @@ fn ensure_meant(camera: &Camera) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The id of a camera that is given by its id or its name.
+pub async fn id(client: &Client, wanted: &str) -> anyhow::Result<String> {
+    Ok(find(client, wanted).await?.id)
+}
+
 /// The camera of that id, or of that name.
 async fn find(client: &Client, wanted: &str) -> anyhow::Result<Camera> {
     let mut cameras = cameras(&client.get("/cameras").await?)?;

@@ -10,6 +10,7 @@
 //! heron claim new --name "Stable" --uses 5 --out heron-claim.toml
 //! heron pairing confirm ABCD-EFGH --name "Front door"
 //! heron camera revoke "Front door" --reason stolen
+//! heron session paths --days 30
 //! heron camera list --json | jq '.cameras[].id'
 //! ```
 //!
@@ -29,13 +30,14 @@ mod pairing;
 mod password;
 mod session;
 mod table;
+mod video_session;
 
 use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use arguments::{CameraCommand, ClaimCommand, Cli, Command, PairingCommand};
+use arguments::{CameraCommand, ClaimCommand, Cli, Command, PairingCommand, SessionCommand};
 use session::Session;
 
 fn main() -> ExitCode {
@@ -102,6 +104,17 @@ async fn run(cli: Cli) -> anyhow::Result<String> {
                     tags,
                 } => pairing::confirm(&client, &code, &name, site.as_deref(), &tags).await?,
                 PairingCommand::Refuse { code } => pairing::refuse(&client, &code).await?,
+            }
+        }
+        Command::Session { command } => {
+            let client = Session::load()?.client()?;
+            match command {
+                SessionCommand::List { camera, limit } => {
+                    video_session::list(&client, camera.as_deref(), limit).await?
+                }
+                SessionCommand::Paths { camera, days } => {
+                    video_session::paths(&client, camera.as_deref(), days).await?
+                }
             }
         }
     };

@@ -86,19 +86,23 @@ impl Lab {
     }
 
     async fn sign_in(&self) -> Output {
+        self.log_in(&self.folder.path().join("data/root.pem"), PASSWORD)
+            .await
+    }
+
+    /// Signs in at a server whose CA is said to be `ca`.
+    async fn log_in(&self, ca: &Path, password: &str) -> Output {
         let server = format!("https://{}", self.server.https_address());
-        let ca = self.folder.path().join("data/root.pem");
-        let ca = ca.to_str().unwrap();
         let login = [
             "login",
             &server,
             "--name",
             "ada",
             "--ca",
-            ca,
+            ca.to_str().unwrap(),
             "--password-stdin",
         ];
-        self.run(&login, &format!("{PASSWORD}\n")).await
+        self.run(&login, &format!("{password}\n")).await
     }
 }
 
@@ -152,21 +156,10 @@ async fn signing_in_is_needed_and_kept_in_a_private_file() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_cannot_be_believed_gets_no_password() {
     let lab = Lab::start().await;
-    let server = format!("https://{}", lab.server.https_address());
     let other = rcgen::generate_simple_self_signed(["other".to_owned()]).unwrap();
     let ca = lab.folder.path().join("other.pem");
     std::fs::write(&ca, other.cert.pem()).unwrap();
-    let ca = ca.to_str().unwrap();
-    let login = [
-        "login",
-        &server,
-        "--name",
-        "ada",
-        "--ca",
-        ca,
-        "--password-stdin",
-    ];
-    let output = lab.run(&login, &format!("{PASSWORD}\n")).await;
+    let output = lab.log_in(&ca, PASSWORD).await;
     assert!(!output.status.success());
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(
@@ -175,17 +168,7 @@ async fn who_cannot_be_believed_gets_no_password() {
     );
 
     let ca = lab.folder.path().join("data/root.pem");
-    let ca = ca.to_str().unwrap();
-    let login = [
-        "login",
-        &server,
-        "--name",
-        "ada",
-        "--ca",
-        ca,
-        "--password-stdin",
-    ];
-    let output = lab.run(&login, "wrong\n").await;
+    let output = lab.log_in(&ca, "wrong").await;
     assert!(!output.status.success() && !lab.session().exists());
     let output = lab
         .run(&["login", "http://192.0.2.1", "--name", "ada"], "")
@@ -297,4 +280,20 @@ async fn a_camera_that_shows_a_code_is_confirmed_and_later_put_out() {
             .await
             .contains("no camera has")
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_and_their_paths_are_told_even_when_there_are_none() {
+    let lab = Lab::start().await;
+    lab.sign_in().await;
+    assert_eq!(lab.says(&["session", "list"]).await, "no sessions\n");
+    let said = lab.says(&["session", "paths", "--days", "30"]).await;
+    assert!(
+        said.contains("no path is known") && said.contains("no failures"),
+        "{said}"
+    );
+    let overview = lab.json(&["session", "paths"]).await;
+    assert_eq!(overview["sessions"], 0);
+    let missing = lab.fails(&["session", "list", "--camera", "Nowhere"]).await;
+    assert!(missing.contains("Nowhere"), "{missing}");
 }

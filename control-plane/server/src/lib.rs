@@ -17,12 +17,12 @@
 //!                                                      │ its control listener
 //!                                                   signalling ── directory (who may watch what)
 //!                                                      │      └── store: one row for each video session
-//!                                                   turn: a credential for both ends of each session
+//!                                                   turn: relays and credentials for both ends of each session
 //! ```
 //!
 //! Modules by what they hold: [`config`] the file, [`identity`] keys and certificates, [`est`] how cameras get them,
 //! [`store`] what is kept, [`access`] who may come in, [`api`] the JSON, [`web`] HTTP itself, [`signalling`] the router between browsers and
-//! cameras, [`server`] which starts and stops all of them in order, and the command line.
+//! cameras, [`turn`] which relays a session gets, [`server`] which starts and stops all of them in order, and the command line.
 //!
 //! # Example
 //!
@@ -54,6 +54,7 @@ pub mod server;
 pub mod signalling;
 pub mod store;
 mod tokens;
+pub mod turn;
 pub mod web;
 
 pub use commands::Cli;

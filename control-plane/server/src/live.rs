@@ -1,19 +1,22 @@
 //! What the running parts know at this moment: the API asks, and the signalling router, broker and TURN server know.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use heron_broker::BrokerStats;
-use heron_protocol::DeviceId;
-use heron_protocol::messages::CameraUpdate;
+use heron_protocol::messages::{CameraUpdate, IceServer};
+use heron_protocol::{DeviceId, TenantId};
 use heron_turn::TurnServer;
 use serde_json::Value;
 
 use crate::brokers::FleetBroker;
 use crate::identity::Bouncer;
-use crate::signalling::{Router, SignallingStats};
+use crate::signalling::{Router, SELF_TEST_TTL, SignallingStats};
+use crate::turn::Relays;
 
 /// A camera as it last reported itself.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -36,9 +39,9 @@ pub struct LiveCamera {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Counter {
     /// The metric's name; ends in `_total` if it only grows.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// What it counts.
-    pub help: &'static str,
+    pub help: Cow<'static, str>,
     /// The figure.
     pub value: u64,
 }
@@ -66,6 +69,8 @@ pub trait Live: Bouncer {
     fn camera(&self, device: &DeviceId) -> LiveCamera;
     /// Whether the router is connected to the broker.
     fn connected(&self) -> bool;
+    /// STUN and TURN servers to test a network with, and how long their credentials last.
+    fn self_test(&self, tenant: &TenantId) -> (Vec<IceServer>, Duration);
     /// All figures for monitoring.
     async fn counters(&self) -> Vec<Counter>;
 }
@@ -74,16 +79,22 @@ pub trait Live: Bouncer {
 pub struct Parts {
     broker: Weak<FleetBroker>,
     turn: Weak<TurnServer>,
+    relays: Weak<Relays>,
     router: Weak<Router>,
 }
 
 impl Parts {
     /// These.
-    pub fn new(broker: &Arc<FleetBroker>, turn: &Arc<TurnServer>, router: &Arc<Router>) -> Self {
-        let (broker, turn) = (Arc::downgrade(broker), Arc::downgrade(turn));
+    pub fn new(
+        broker: &Arc<FleetBroker>,
+        turn: Option<&Arc<TurnServer>>,
+        relays: &Arc<Relays>,
+        router: &Arc<Router>,
+    ) -> Self {
         Self {
-            broker,
-            turn,
+            broker: Arc::downgrade(broker),
+            turn: turn.map(Arc::downgrade).unwrap_or_default(),
+            relays: Arc::downgrade(relays),
             router: Arc::downgrade(router),
         }
     }
@@ -105,6 +116,12 @@ impl Live for Parts {
             .is_some_and(|router| router.is_connected())
     }
 
+    fn self_test(&self, tenant: &TenantId) -> (Vec<IceServer>, Duration) {
+        let router = self.router.upgrade();
+        let servers = router.map(|router| router.self_test(tenant));
+        (servers.unwrap_or_default(), SELF_TEST_TTL)
+    }
+
     async fn counters(&self) -> Vec<Counter> {
         let mut counters = Vec::new();
         if let Some(router) = self.router.upgrade() {
@@ -117,6 +134,9 @@ impl Live for Parts {
         }
         if let Some(turn) = self.turn.upgrade() {
             counters.extend(of_turn(&turn.stats()));
+        }
+        if let Some(relays) = self.relays.upgrade() {
+            counters.extend(of_relays(&relays));
         }
         counters
     }
@@ -164,10 +184,14 @@ impl From<CameraUpdate> for LiveCamera {
 }
 
 const fn counter(name: &'static str, help: &'static str, value: u64) -> Counter {
-    Counter { name, help, value }
+    Counter {
+        name: Cow::Borrowed(name),
+        help: Cow::Borrowed(help),
+        value,
+    }
 }
 
-fn of_signalling(stats: &SignallingStats) -> [Counter; 9] {
+fn of_signalling(stats: &SignallingStats) -> [Counter; 10] {
     [
         counter(
             "heron_sessions",
@@ -208,6 +232,11 @@ fn of_signalling(stats: &SignallingStats) -> [Counter; 9] {
             "heron_messages_unsent_total",
             "Messages of ours that the broker did not take.",
             stats.unsent,
+        ),
+        counter(
+            "heron_sessions_restarts_total",
+            "Times that a session looked for another path.",
+            stats.restarts,
         ),
         counter(
             "heron_sessions_ended_total",
@@ -267,12 +296,17 @@ fn of_broker(stats: &BrokerStats) -> [Counter; 9] {
     ]
 }
 
-fn of_turn(stats: &heron_turn::Stats) -> [Counter; 6] {
-    [
+fn of_turn(stats: &heron_turn::Stats) -> Vec<Counter> {
+    let done = [
         counter(
             "heron_turn_allocations",
             "TURN allocations now.",
             stats.allocations as u64,
+        ),
+        counter(
+            "heron_turn_connections",
+            "TURN connections over TCP and TLS now.",
+            stats.connections as u64,
         ),
         counter(
             "heron_turn_allocated_total",
@@ -280,24 +314,46 @@ fn of_turn(stats: &heron_turn::Stats) -> [Counter; 6] {
             stats.allocated,
         ),
         counter(
+            "heron_turn_bindings_total",
+            "STUN binding requests answered.",
+            stats.bindings,
+        ),
+        counter(
             "heron_turn_relayed_bytes_total",
             "Bytes relayed, both ways.",
             stats.bytes_relayed,
         ),
         counter(
-            "heron_turn_refused_peers_total",
-            "Peers refused because of where they are.",
-            stats.refused_peers,
+            "heron_turn_relayed_packets_total",
+            "Packets relayed, both ways.",
+            stats.packets_relayed,
+        ),
+    ];
+    let refused = stats.refused.iter().map(|(reason, count)| Counter {
+        name: format!("heron_turn_refused_{}_total", reason.as_str()).into(),
+        help: format!(
+            "Refused by the TURN server: {}.",
+            reason.as_str().replace('_', " ")
+        )
+        .into(),
+        value: count,
+    });
+    done.into_iter().chain(refused).collect()
+}
+
+fn of_relays(relays: &Relays) -> [Counter; 2] {
+    let overview = relays.overview();
+    let usable = overview.iter().filter(|(.., health)| health.usable).count();
+    [
+        counter(
+            "heron_relays",
+            "TURN servers that sessions can be given.",
+            overview.len() as u64,
         ),
         counter(
-            "heron_turn_refused_credentials_total",
-            "Requests with a bad credential.",
-            stats.refused_credentials,
-        ),
-        counter(
-            "heron_turn_refused_quota_total",
-            "Requests beyond a quota.",
-            stats.refused_quota,
+            "heron_relays_usable",
+            "Those of them that answer and have credentials.",
+            usable as u64,
         ),
     ]
 }
@@ -309,8 +365,8 @@ mod tests {
     #[test]
     fn a_counter_is_written_as_prometheus_reads_it() {
         let counter = Counter {
-            name: "heron_x_total",
-            help: "Things.",
+            name: "heron_x_total".into(),
+            help: "Things.".into(),
             value: 3,
         };
         assert_eq!(

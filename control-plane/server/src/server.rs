@@ -2,14 +2,13 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use heron_protocol::SigningKey;
-use heron_protocol::messages::IcePolicy;
-use heron_turn::{Quotas, Secret, Secrets, TurnConfig, TurnServer};
+use heron_turn::TurnServer;
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use crate::access::Door;
@@ -25,23 +24,27 @@ use crate::live::Parts;
 use crate::signalling::{self, BrowserRegistry, IceProvisioner, Router, RouterConfig};
 use crate::store::StoreError;
 use crate::tokens::RegisteredTokens;
+use crate::turn::{self, Relays, SecretFile};
 use crate::web::{self, HttpListener, MqttSocket, Security};
 
-/// The realm of TURN (RFC 8489 section 9.2); clients show it to nobody.
-const REALM: &str = "heron";
+/// How often it is looked whether the secret of the relays is due.
+const ROTATION_LOOK: Duration = Duration::from_secs(3600);
 
 /// A control plane. [`Server::stop`] ends it in order; dropping it ends it abruptly.
 pub struct Server {
     public_host: Host,
     home: Home,
     broker: Arc<FleetBroker>,
-    turn: Arc<TurnServer>,
+    turn: Option<Arc<TurnServer>>,
+    secret: Arc<SecretFile>,
     router: Arc<Router>,
     https: HttpListener,
     http: HttpListener,
     mqtt_sockets: CancellationToken,
     gate: Arc<Gate>,
     following: JoinHandle<()>,
+    /// What looks at relays and secrets from time to time.
+    looking: Vec<AbortHandle>,
 }
 
 impl Server {
@@ -73,16 +76,33 @@ impl Server {
             Arc::new(RegisteredTokens::new(Arc::clone(&browsers))),
         );
         let broker = Arc::new(broker.await?);
-        let turn = Arc::new(start_turn(&config, &home).await?);
+        // Bound before the claims and the relays' URLs are told where it is.
+        let https = Bound::new("server.listen", config.server.listen).await?;
+        let secret = Arc::new(SecretFile::open_or_make(&turn::secret_file(&config))?);
+        let turn = start_turn(&config, &own_certificate, &secret).await?;
+        let embedded = turn
+            .as_ref()
+            .map(|server| (server, &secret, https.address.port()));
+        let relays = Arc::new(Relays::start(&config, embedded)?);
+        turn::read_policies(&relays, &home.store).await?;
+        turn::read_days(&relays, &home.store).await?;
         let router = Arc::new(start_router(
-            &config,
             &home,
             &broker,
-            &turn,
+            &relays,
             Arc::clone(&gate),
             Arc::clone(&browsers),
         )?);
-        let live = Arc::new(Parts::new(&broker, &turn, &router));
+        let looking = vec![
+            turn::follow(
+                Arc::clone(&relays),
+                home.store.clone(),
+                Arc::downgrade(&router),
+            ),
+            follow_secret(&secret, turn.as_ref()),
+            rotate(Arc::clone(&secret), config.turn.secret_rotation_days),
+        ];
+        let live = Arc::new(Parts::new(&broker, turn.as_ref(), &relays, &router));
         let following = tokio::spawn({
             let (gate, live) = (Arc::clone(&gate), Arc::clone(&live));
             async move { gate.follow(&*live).await }
@@ -96,11 +116,9 @@ impl Server {
             Arc::clone(&counters),
         )?;
         let tls = match (&config.server.certificate, &config.server.key) {
-            (Some(certificate), Some(key)) => web::server_config(certificate, key, clients)?,
-            _ => web::server_config(&own_certificate.certificate, &own_certificate.key, clients)?,
+            (Some(certificate), Some(key)) => web::HttpsTls::new(certificate, key, clients)?,
+            _ => web::HttpsTls::new(&own_certificate.certificate, &own_certificate.key, clients)?,
         };
-        // Bound before the claims are told where it is.
-        let https = Bound::new("server.listen", config.server.listen).await?;
         let enrolment = home.enrolment(
             public_host.with_port(broker.addresses().devices.port()),
             home.claim_server(&public_host.with_port(https.address.port()), own_https),
@@ -113,17 +131,19 @@ impl Server {
             live,
             gate: Arc::clone(&gate),
             counters,
+            relays,
             ca_pem: home.identity.root.certificate_pem().into(),
         };
-        let secret = config.broker.hook_secret.as_deref();
-        let hooks = secret
+        let hook_secret = config.broker.hook_secret.as_deref();
+        let hooks = hook_secret
             .map(|secret| Hooks::new(secret, Arc::clone(&gate), Arc::clone(&context.browsers)));
         let site = web::site(
             context,
             MqttSocket::new(broker.upstream(), mqtt_sockets.clone()),
             hooks,
         );
-        let https = https.serve(Security::Tls(tls), site.clone());
+        let door = turn.as_ref().map(Arc::downgrade).unwrap_or_default();
+        let https = https.serve(Security::Tls(Arc::new(tls), door), site.clone());
         let loopback = config.server.http_listen.address();
         let http = Bound::new("server.http_listen", loopback).await?;
         let http = http.serve(Security::Loopback, site);
@@ -132,12 +152,14 @@ impl Server {
             home,
             broker,
             turn,
+            secret,
             router,
             https,
             http,
             mqtt_sockets,
             gate,
             following,
+            looking,
         })
     }
 
@@ -164,9 +186,14 @@ impl Server {
         self.broker.addresses()
     }
 
-    /// Where TURN listens.
-    pub fn turn_address(&self) -> SocketAddr {
-        self.turn.local_addr()
+    /// The embedded TURN server, unless relays are elsewhere only.
+    pub fn turn(&self) -> Option<&TurnServer> {
+        self.turn.as_deref()
+    }
+
+    /// What TURN credentials are made with.
+    pub fn turn_secret(&self) -> &SecretFile {
+        &self.secret
     }
 
     /// Its data directory: to add people and cameras.
@@ -207,10 +234,14 @@ impl Server {
             mqtt_sockets,
             gate,
             following,
+            looking,
             ..
         } = self;
         tokio::join!(https.stop(), http.stop());
         following.abort();
+        for task in looking {
+            task.abort();
+        }
         // Whoever asks for figures at this moment holds on to a part: then it ends when they are done.
         if let Some(router) = Arc::into_inner(router) {
             router.stop().await;
@@ -219,7 +250,7 @@ impl Server {
         if let Some(broker) = Arc::into_inner(broker) {
             broker.stop().await;
         }
-        if let Some(turn) = Arc::into_inner(turn) {
+        if let Some(turn) = turn.and_then(Arc::into_inner) {
             turn.stop().await;
         }
         if let Err(error) = gate.write_uses().await {
@@ -285,48 +316,69 @@ fn own_certificate(home: &Home, config: &Config) -> anyhow::Result<ServerCertifi
     )?)
 }
 
-async fn start_turn(config: &Config, home: &Home) -> anyhow::Result<TurnServer> {
-    let turn = TurnServer::start(TurnConfig {
-        listen: config.turn.listen,
-        relay_address: config.relay_address(),
-        relay_ports: config.turn.relay_ports.ports(),
-        realm: REALM.to_owned(),
-        secrets: Secrets {
-            current: Secret::new(home.identity.turn_secret.as_bytes()),
-            previous: None,
-        },
-        allow_peers: config.turn.allow_peers.clone(),
-        quotas: Quotas::default(),
+/// The embedded TURN server, if there is to be one.
+async fn start_turn(
+    config: &Config,
+    own: &ServerCertificate,
+    secret: &SecretFile,
+) -> anyhow::Result<Option<Arc<TurnServer>>> {
+    if !config.turn.embedded {
+        return Ok(None);
+    }
+    let tls = match (&config.server.certificate, &config.server.key) {
+        (Some(certificate), Some(key)) => web::relay_tls(certificate, key)?,
+        _ => web::relay_tls(&own.certificate, &own.key)?,
+    };
+    let server = turn::start_embedded(config, secret, Some(tls)).await?;
+    Ok(Some(Arc::new(server)))
+}
+
+/// The running server learns of a rotation, whoever did it.
+fn follow_secret(secret: &Arc<SecretFile>, turn: Option<&Arc<TurnServer>>) -> AbortHandle {
+    let turn = turn.map(Arc::downgrade).unwrap_or_default();
+    secret.follow(move |secrets| {
+        if let Some(turn) = turn.upgrade() {
+            turn.set_secrets(secrets);
+        }
+    })
+}
+
+/// Rotates the secret when it is that many days old; 0: never.
+fn rotate(secret: Arc<SecretFile>, days: u32) -> AbortHandle {
+    let rotating = tokio::spawn(async move {
+        let life = u64::from(days) * 24 * 3600;
+        if days == 0 {
+            return;
+        }
+        loop {
+            let now = SystemTime::now();
+            let now_s = unix_ms(now).cast_unsigned() / 1000;
+            if now_s >= secret.since().saturating_add(life)
+                && let Err(error) = secret.rotate(now, false)
+            {
+                tracing::error!(
+                    error = format!("{error:#}"),
+                    "the secret of the relays could not be rotated"
+                );
+            }
+            tokio::time::sleep(ROTATION_LOOK).await;
+        }
     });
-    turn.await.context("the TURN server does not start")
+    rotating.abort_handle()
 }
 
 fn start_router(
-    config: &Config,
     home: &Home,
     broker: &FleetBroker,
-    turn: &Arc<TurnServer>,
+    relays: &Arc<Relays>,
     gate: Arc<Gate>,
     browsers: Arc<BrowserRegistry>,
 ) -> anyhow::Result<Router> {
     let identity = &home.identity;
-    let turn_host = config.public_host().with_port(turn.local_addr().port());
-    let ice = IceProvisioner {
-        stun_urls: vec![format!("stun:{turn_host}")],
-        turn_urls: vec![format!("turn:{turn_host}?transport=udp")],
-        secret: Secret::new(identity.turn_secret.as_bytes()),
-        ttl: config.credential_ttl(),
-        policy: if config.turn.relay_only {
-            IcePolicy::Relay
-        } else {
-            IcePolicy::All
-        },
-        server: Some(Arc::clone(turn)),
-    };
     Ok(Router::start(RouterConfig {
         broker: control_door(home, broker.addresses().control)?,
         grant_key: SigningKey::from_pem(&identity.grant_key).context("grant.key")?,
-        ice,
+        ice: IceProvisioner::new(Arc::clone(relays), Arc::clone(&browsers)),
         directory: Arc::new(StoredDirectory::new(home.store.clone(), gate)),
         log: home.store.session_log(),
         presence: Arc::new(StoredPresence::new(home.store.clone())),

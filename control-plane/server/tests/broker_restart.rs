@@ -22,11 +22,11 @@ use heron_control::signalling::{
     BrokerAddress, BrowserRegistry, CameraRecord, ConnectionRecord, Directory, IceProvisioner,
     PresenceLog, Router, RouterConfig, SessionLog, SessionRecord,
 };
+use heron_control::turn::Relays;
 use heron_control::web;
 use heron_protocol::grant::Right;
-use heron_protocol::messages::{IcePolicy, Presence};
+use heron_protocol::messages::Presence;
 use heron_protocol::{DeviceId, SigningKey};
-use heron_turn::Secret;
 use support::mqtt::{PATIENCE, Peer};
 
 /// Presence must be right this long after the broker's return.
@@ -112,6 +112,7 @@ fn start_router(identity: &Identity, control: SocketAddr) -> Router {
         .issue(&Subject::Client("control"), DAY, SystemTime::now())
         .unwrap();
     let tls = web::client_config(identity.root.certificate_pem(), &own).unwrap();
+    let browsers = Arc::new(BrowserRegistry::new());
     Router::start(RouterConfig {
         broker: BrokerAddress {
             host: control.ip().to_string(),
@@ -119,18 +120,11 @@ fn start_router(identity: &Identity, control: SocketAddr) -> Router {
             tls,
         },
         grant_key: SigningKey::from_pem(&identity.grant_key).unwrap(),
-        ice: IceProvisioner {
-            stun_urls: Vec::new(),
-            turn_urls: Vec::new(),
-            secret: Secret::new("secret"),
-            ttl: DAY,
-            policy: IcePolicy::All,
-            server: None,
-        },
+        ice: IceProvisioner::new(Arc::new(Relays::none()), Arc::clone(&browsers)),
         directory: Arc::new(OneTenant),
         log: Arc::new(OneTenant),
         presence: Arc::new(OneTenant),
-        browsers: Arc::new(BrowserRegistry::new()),
+        browsers,
         limits: heron_control::signalling::Limits::default(),
     })
 }

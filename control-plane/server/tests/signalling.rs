@@ -6,6 +6,7 @@
     reason = "a failure here is a failed test"
 )]
 
+mod relays;
 mod support;
 
 use heron_control::identity::Bundle;
@@ -184,7 +185,15 @@ async fn from_click_to_the_row_in_the_log() {
         .find(|server| !server.username.is_empty())
         .unwrap();
     assert!(
-        turn.urls[0].contains(&control.server.turn_address().port().to_string()),
+        turn.urls[0].contains(
+            &control
+                .server
+                .turn()
+                .unwrap()
+                .local_addr()
+                .port()
+                .to_string()
+        ),
         "{turn:?}"
     );
     assert!(turn.username.ends_with(".d"), "{turn:?}");

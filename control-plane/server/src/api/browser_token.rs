@@ -2,14 +2,14 @@
 
 use std::time::{Duration, SystemTime};
 
-use axum::Json;
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
+use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Context, Problem};
-use crate::access::SignedIn;
+use crate::access::{Arrival, SignedIn};
 
 /// Minutes, as a browser that is still open asks for more and a stolen token is soon worth nothing.
 const TOKEN_LIFE: Duration = Duration::from_secs(10 * 60);
@@ -45,6 +45,7 @@ pub struct BrowserToken {
 )]
 pub(super) async fn issue(
     State(context): State<Context>,
+    Extension(arrival): Extension<Arrival>,
     signed_in: SignedIn,
     request: Result<Option<Json<BrowserTokenRequest>>, JsonRejection>,
 ) -> Result<Json<BrowserToken>, Problem> {
@@ -63,6 +64,7 @@ pub(super) async fn issue(
             .browsers
             .issue(&person.id, &person.tenant, now, TOKEN_LIFE)
     });
+    context.browsers.seen_at(&issued.browser, arrival.peer);
     Ok(Json(BrowserToken {
         tenant: person.tenant.to_string(),
         token: issued.token,

@@ -8,11 +8,15 @@ mod cameras;
 mod claims;
 mod connections;
 mod device;
+mod device_ice;
 mod factory_list;
 mod identity;
 mod pairings;
+mod paths;
 mod people;
 mod problem;
+mod relay_policy;
+mod self_test;
 mod sent;
 mod service;
 mod video_sessions;
@@ -29,14 +33,21 @@ pub use cameras::{AddedCamera, Camera, CameraDetail, CameraList, NewCamera};
 pub use claims::{Claim, ClaimList, MadeClaimFile, NewClaim};
 pub use connections::{Connection, ConnectionFilter, ConnectionList};
 pub use device::DeviceConfig;
+pub use device_ice::DeviceIce;
 pub use factory_list::{FactoryEntries, FactoryEntry, FactoryListing, ListedDevice};
 pub use identity::{Certificate, CertificateStatus, Identity, IdentityState, Reason};
 pub use pairings::{Confirmation, ConfirmedPairing, Pairing};
+pub use paths::{Failure, PathFilter, PathKindFigures, PathOverview, Percentiles, RelayShare};
 pub use people::{Me, SignIn};
 pub use problem::Problem;
+pub use relay_policy::{RelayPolicy, RelayPolicyInForce};
+pub use self_test::{SelfTest, SelfTestServer};
 pub use sent::Sent;
 pub use service::Readiness;
-pub use video_sessions::{SessionFilter, SessionPhases, VideoSession, VideoSessionList};
+pub use video_sessions::{
+    PhaseTimes, SeenPath, SessionFilter, SessionPhases, TriedPair, VideoSession,
+    VideoSessionDetail, VideoSessionList,
+};
 
 use crate::access::Door;
 use crate::est::EnrolmentCounters;
@@ -44,6 +55,7 @@ use crate::identity::{Enrolment, Gate};
 use crate::live::Live;
 use crate::signalling::BrowserRegistry;
 use crate::store::Store;
+use crate::turn::Relays;
 
 /// Where the API begins.
 pub const API_PATH: &str = "/api/v1";
@@ -65,6 +77,8 @@ pub struct Context {
     pub browsers: Arc<BrowserRegistry>,
     /// What the running parts know of the moment: presence, viewers, counters.
     pub live: Arc<dyn Live>,
+    /// TURN servers, and what may be relayed.
+    pub relays: Arc<Relays>,
     /// The certificate of the CA behind our own server certificate, in PEM.
     pub ca_pem: Arc<str>,
 }
@@ -97,7 +111,8 @@ impl Context {
         (name = "enrolment", description = "the ways in: claims, pairing codes, the factory list; the certificates \
             themselves come by EST (RFC 7030) under /.well-known/est"),
         (name = "signalling", description = "the way into MQTT"),
-        (name = "sessions", description = "who watched what"),
+        (name = "sessions", description = "who watched what, and over which path"),
+        (name = "relays", description = "what may go through TURN servers, and how much did"),
         (name = "service", description = "for whoever runs the control plane"),
     )
 )]
@@ -123,8 +138,20 @@ fn registered() -> OpenApiRouter<Context> {
         .routes(routes!(pairings::refuse))
         .routes(factory_list::routes())
         .routes(routes!(device::show))
+        .routes(routes!(device_ice::show))
         .routes(routes!(browser_token::issue))
         .routes(routes!(video_sessions::list))
+        .routes(routes!(video_sessions::detail))
+        .routes(routes!(paths::overview))
+        .routes(routes!(self_test::begin))
+        .routes(routes!(
+            relay_policy::of_camera,
+            relay_policy::set_of_camera
+        ))
+        .routes(routes!(
+            relay_policy::of_tenant,
+            relay_policy::set_of_tenant
+        ))
         .routes(routes!(service::ca))
         .routes(routes!(service::openapi));
     OpenApiRouter::with_openapi(Document::openapi())

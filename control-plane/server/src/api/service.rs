@@ -64,8 +64,8 @@ pub(super) async fn metrics(
     }
     let live = context.live.counters().await;
     let kept_out = Counter {
-        name: "heron_cameras_kept_out",
-        help: "Cameras that are revoked or quarantined.",
+        name: "heron_cameras_kept_out".into(),
+        help: "Cameras that are revoked or quarantined.".into(),
         value: context.gate.kept_out() as u64,
     };
     let text: String = live

@@ -1,9 +1,10 @@
-//! The command line: `heron-control serve`, `camera`, `claim`, `broker`, `republish`, `user`, `asyncapi`, `openapi`.
+//! The command line: `heron-control serve`, `camera`, `claim`, `broker`, `republish`, `turn`, `user`, `asyncapi`, `openapi`.
 
 mod broker;
 mod camera;
 mod claim;
 mod serve;
+mod turn;
 mod user;
 
 use std::io::Write;
@@ -47,6 +48,15 @@ enum Command {
     },
     /// Rebuild what another broker had retained, after it lost that. Works while the control plane runs.
     Republish(ConfigFile),
+    /// Run a relay (TURN server) on its own until SIGTERM, so that relays scale apart from the control plane. It needs
+    /// `[turn]` of the configuration and a copy of the control plane's turn.secret.
+    #[command(args_conflicts_with_subcommands = true)]
+    Turn {
+        #[command(subcommand)]
+        command: Option<TurnCommand>,
+        #[command(flatten)]
+        config: ConfigFile,
+    },
     /// Add and list the people who may sign in.
     User {
         #[command(subcommand)]
@@ -135,6 +145,27 @@ enum BrokerCommand {
         /// Which broker.
         #[arg(long = "for", value_name = "BROKER")]
         product: Product,
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum TurnCommand {
+    /// Print the configuration of a TURN server that is not ours, with what to do as comments.
+    Config {
+        /// Which server.
+        #[arg(long = "for", value_name = "SERVER")]
+        product: turn::Foreign,
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+    /// Replace the secret that relays share by a new one. Sessions go on, as the one before stays good. Works while the
+    /// control plane runs; copy the file to relays on other machines.
+    RotateSecret {
+        /// Also when the last rotation was less than 12 hours ago: sessions of before it may then lose their relay.
+        #[arg(long)]
+        force: bool,
         #[command(flatten)]
         config: ConfigFile,
     },
@@ -250,6 +281,18 @@ impl Cli {
             Command::Broker {
                 command: BrokerCommand::Config { product, config },
             } => broker::config(&config, product, out),
+            Command::Turn {
+                command: None,
+                config,
+            } => turn::serve(&config, out).await,
+            Command::Turn {
+                command: Some(TurnCommand::Config { product, config }),
+                ..
+            } => turn::config(&config, product, out),
+            Command::Turn {
+                command: Some(TurnCommand::RotateSecret { force, config }),
+                ..
+            } => turn::rotate_secret(&config, force, out),
             Command::Republish(file) => broker::republish_all(&file, out).await,
             Command::Asyncapi => document(&heron_protocol::asyncapi::document(), out),
             Command::Openapi => document(&crate::api::openapi(), out),

@@ -35,7 +35,7 @@ pub(super) async fn run(file: &ConfigFile, out: &mut (dyn Write + Send)) -> anyh
 }
 
 /// Each camera is a socket, and most systems allow a process 1,024 open files until it asks for as many as it may have.
-fn allow_descriptors() {
+pub(super) fn allow_descriptors() {
     let limit = getrlimit(Resource::Nofile);
     let most = Rlimit {
         current: limit.maximum,

@@ -25,7 +25,8 @@ pub fn place(text: &str, at: usize) -> Place {
     let header = |index: usize| {
         let headers = lines.iter().take(index + 1).rev().map(|line| line.trim());
         headers
-            .filter_map(|line| line.strip_prefix('[')?.split(']').next())
+            .filter(|line| line.starts_with('['))
+            .filter_map(|line| line.trim_start_matches('[').split(']').next())
             .find(|name| is_key(name))
     };
     let in_header = lines
@@ -60,7 +61,7 @@ fn is_key(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    const TEXT: &str = "top = 1\n[server]\nlisten = \"x\"\nlist = [\n  1,\n  2,\n]\n[other]\n";
+    const TEXT: &str = "top = 1\n[server]\nlisten = \"x\"\nlist = [\n  1,\n  2,\n]\n[other]\n[[many]]\nhost = \"y\"\n";
 
     fn at(needle: &str) -> (usize, String) {
         let Place { line, field } = place(TEXT, TEXT.find(needle).unwrap());
@@ -73,6 +74,7 @@ mod tests {
         assert_eq!(at("\"x\""), (3, "server.listen".to_owned()));
         assert_eq!(at("2,"), (4, "server.list".to_owned()));
         assert_eq!(at("other"), (8, "other".to_owned()));
+        assert_eq!(at("\"y\""), (10, "many.host".to_owned()));
         assert_eq!(
             place("", 7),
             Place {

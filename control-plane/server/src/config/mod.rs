@@ -4,17 +4,18 @@
 
 mod broker;
 mod locate;
+mod turn;
 mod values;
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use heron_turn::Cidr;
 use serde::Deserialize;
 use thiserror::Error;
 
 pub use broker::{BrokerConfig, BrokerKind};
+pub use turn::{DEFAULT_REGION, PoolConfig, PoolKind, RegionConfig, TurnConfig};
 pub use values::{Host, LoopbackListen, PortRange};
 
 /// What `heron-control` is told. `Config::default()` is a working control plane for one machine's network.
@@ -25,7 +26,7 @@ pub struct Config {
     pub server: ServerConfig,
     /// The broker.
     pub broker: BrokerConfig,
-    /// The embedded TURN server.
+    /// The embedded TURN server, and relays elsewhere.
     pub turn: TurnConfig,
 }
 
@@ -49,28 +50,6 @@ pub struct ServerConfig {
     pub key: Option<PathBuf>,
 }
 
-/// `[turn]`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct TurnConfig {
-    /// Where TURN clients send to, over UDP.
-    #[serde(deserialize_with = "values::listen")]
-    pub listen: SocketAddr,
-    /// The address that relayed addresses are made of. Unless given, that of `server.public_host`.
-    #[serde(deserialize_with = "values::address")]
-    pub relay_address: Option<IpAddr>,
-    /// The ports they are made of.
-    pub relay_ports: PortRange,
-    /// Special-purpose blocks (private networks, loopback) that may be relayed to. Public addresses always may.
-    #[serde(deserialize_with = "values::blocks")]
-    pub allow_peers: Vec<Cidr>,
-    /// Whether both ends of every session must go through TURN.
-    pub relay_only: bool,
-    /// How long a credential can be used to begin relaying, in seconds: 60 to 86400.
-    #[serde(deserialize_with = "values::credential_ttl")]
-    pub credential_ttl_s: u64,
-}
-
 impl Default for ServerConfig {
     fn default() -> Self {
         Self {
@@ -80,19 +59,6 @@ impl Default for ServerConfig {
             data_dir: PathBuf::from("heron-data"),
             certificate: None,
             key: None,
-        }
-    }
-}
-
-impl Default for TurnConfig {
-    fn default() -> Self {
-        Self {
-            listen: ([0, 0, 0, 0], 3478).into(),
-            relay_address: None,
-            relay_ports: PortRange::default(),
-            allow_peers: Vec::new(),
-            relay_only: false,
-            credential_ttl_s: 600,
         }
     }
 }
@@ -163,7 +129,7 @@ impl Config {
         })?;
         let pair = config.server.certificate.is_some() == config.server.key.is_some();
         let whole = if pair {
-            config.broker.check()
+            config.broker.check().and_then(|()| config.turn.check())
         } else {
             Err("server.certificate and server.key belong together: give both or neither".into())
         };
@@ -265,12 +231,62 @@ mod tests {
             allow_peers = ["127.0.0.0/8", "fc00::/7"]
             relay_only = true
             credential_ttl_s = 60
+            embedded = true
+            tls_listen = "0.0.0.0:5349"
+            stun_only = false
+            capacity = 10
+            rate_bps = 4000000
+            stream_rate_bps = 1000000
+            secret_rotation_days = 30
+            secret_file = "turn.secret"
+            admin_listen = "127.0.0.1:3480"
+            probe_s = 2
+            region = "eu"
+            [turn.regions.us]
+            networks = ["198.51.100.0/24"]
+            sites = ["Boston"]
+            tags = ["us"]
+            [[turn.pool]]
+            kind = "relay"
+            name = "us-1"
+            region = "us"
+            capacity = 500
+            host = "relay.example"
+            port = 3478
+            tls_port = 443
+            secret_file = "relay.secret"
+            admin = "http://relay.example:3480"
+            [[turn.pool]]
+            kind = "coturn"
+            host = "turn.example"
+            secret_file = "coturn.secret"
+            redis = "redis://127.0.0.1:6379/2"
+            [[turn.pool]]
+            kind = "eturnal"
+            host = "eturnal.example"
+            secret_file = "eturnal.secret"
+            [[turn.pool]]
+            kind = "cloudflare"
+            key_id = "0123"
+            token_file = "cloudflare.token"
+            api = "https://rtc.live.cloudflare.com"
+            [[turn.pool]]
+            kind = "twilio"
+            account_sid = "AC0123"
+            token_file = "twilio.token"
+            [[turn.pool]]
+            kind = "static"
+            urls = ["turn:turn.example:3478?transport=udp"]
+            username = "heron"
+            password_file = "static.password"
         "#;
         let config = Config::parse(text, Path::new("heron.toml")).unwrap();
         assert_eq!(config.public_host().to_string(), "heron.example");
         assert_eq!(config.relay_address().to_string(), "192.0.2.7");
         assert_eq!(config.turn.allow_peers.len(), 2);
         assert!(config.turn.relay_only);
+        assert_eq!(config.turn.pool.len(), 6);
+        assert_eq!(config.turn.pool[1].name(), "coturn turn.example");
     }
 
     #[test]

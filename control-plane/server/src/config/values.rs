@@ -20,6 +20,13 @@ fn socket_address(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
+/// Reads an address and a port that need not be given.
+pub(super) fn optional_listen<'de, D: Deserializer<'de>>(
+    from: D,
+) -> Result<Option<SocketAddr>, D::Error> {
+    listen(from).map(Some)
+}
+
 /// Reads an optional address.
 pub(super) fn address<'de, D: Deserializer<'de>>(from: D) -> Result<Option<IpAddr>, D::Error> {
     let text = String::deserialize(from)?;

@@ -25,9 +25,9 @@ impl EnrolmentCounters {
 
     /// As metrics.
     pub fn figures(&self) -> [Counter; 4] {
-        let figure = |name, help, counter: &AtomicU64| Counter {
-            name,
-            help,
+        let figure = |name: &'static str, help: &'static str, counter: &AtomicU64| Counter {
+            name: name.into(),
+            help: help.into(),
             value: counter.load(Ordering::Relaxed),
         };
         [

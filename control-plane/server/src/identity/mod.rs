@@ -9,7 +9,7 @@
 //! | `devices.pem`, `devices.key` | the CA of the cameras' certificates |
 //! | `control.pem`, `control.key` | the CA of the control plane's own client certificates |
 //! | `grant.key` | signs viewer grants (ES256) |
-//! | `turn.secret` | shared with the TURN server |
+//! | `turn.secret` | shared with TURN servers, made by [`crate::turn::SecretFile`] |
 //!
 //! Three CAs, so that a camera's certificate opens nothing but the doors for cameras.
 //!
@@ -98,8 +98,6 @@ pub struct Identity {
     pub grant_key: String,
     /// Verifies grants: SPKI, PEM.
     pub grant_public_key: String,
-    /// Makes and checks TURN credentials.
-    pub turn_secret: String,
 }
 
 impl Identity {
@@ -120,12 +118,6 @@ impl Identity {
         let grant_public_key = KeyPair::from_pem(&grant_key)
             .map_err(|error| keep.unreadable("grant.key", &error))?
             .public_key_pem();
-        let turn_secret = keep.read_or_make("turn.secret", || {
-            Ok(rand::random::<[u8; 32]>()
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect())
-        })?;
         Ok(Self {
             keep,
             root,
@@ -133,7 +125,6 @@ impl Identity {
             control,
             grant_key,
             grant_public_key,
-            turn_secret,
         })
     }
 }

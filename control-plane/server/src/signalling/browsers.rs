@@ -5,6 +5,7 @@
 //! messages. Tokens are kept as SHA-256 only. All in memory: after a restart browsers ask the API for a new token.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
@@ -41,6 +42,7 @@ pub struct IssuedToken {
 struct Entry {
     browser: Browser,
     token_hash: [u8; 32],
+    address: Option<IpAddr>,
 }
 
 /// The live browsers of the whole server. Share it in an `Arc`.
@@ -72,6 +74,7 @@ impl BrowserRegistry {
                 expires: now + ttl,
             },
             token_hash: hash(&token),
+            address: None,
         };
         let mut entries = self.entries.lock();
         entries.retain(|_, entry| entry.browser.expires > now);
@@ -106,6 +109,18 @@ impl BrowserRegistry {
             token,
             expires_in: ttl,
         })
+    }
+
+    /// Where a browser is, as its last request for a token came from there.
+    pub fn seen_at(&self, browser: &BrowserId, address: IpAddr) {
+        if let Some(entry) = self.entries.lock().get_mut(browser) {
+            entry.address = Some(address);
+        }
+    }
+
+    /// Where a browser was last seen.
+    pub fn address(&self, browser: &BrowserId) -> Option<IpAddr> {
+        self.entries.lock().get(browser)?.address
     }
 
     /// Whose token that is, unless it has expired.

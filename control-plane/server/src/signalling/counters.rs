@@ -9,6 +9,8 @@ pub struct Counters {
     pub opened: AtomicU64,
     /// Sessions ended.
     pub ended: AtomicU64,
+    /// Times that another path was looked for.
+    pub restarts: AtomicU64,
     /// Messages that broke the limits of their type, or no type's.
     pub malformed: AtomicU64,
     /// Messages that came a second time.
@@ -30,6 +32,7 @@ pub struct SignallingStats {
     pub sessions: usize,
     pub opened: u64,
     pub ended: u64,
+    pub restarts: u64,
     pub malformed: u64,
     pub duplicates: u64,
     pub foreign: u64,
@@ -52,6 +55,7 @@ impl Counters {
             sessions: usize::try_from(opened.saturating_sub(ended)).unwrap_or(usize::MAX),
             opened,
             ended,
+            restarts: read(&self.restarts),
             malformed: read(&self.malformed),
             duplicates: read(&self.duplicates),
             foreign: read(&self.foreign),

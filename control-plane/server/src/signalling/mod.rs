@@ -17,9 +17,10 @@
 //! ```
 //!
 //! - `link`: the MQTT client. Never gives up.
-//! - `switchboard`: what to do with each message. Asks the [`Directory`] for rights.
-//! - `opener`: what opening a session takes: rights, a grant, credentials.
-//! - `sessions`, `session`, `cameras`, `clones`, `sequence`: state machines without IO, with the time passed in.
+//! - `switchboard`: what to do with each message; `news`: those of cameras about themselves. Asks the [`Directory`] for
+//!   rights.
+//! - `opener`: what opening a session and looking for another path take: rights, a grant, credentials.
+//! - `sessions`, `session`, `restarts`, `cameras`, `clones`, `sequence`: state machines without IO, with the time passed in.
 //! - `ice`: STUN and TURN servers with credentials for both ends.
 //! - `router`: the driver that ties them together.
 //!
@@ -34,7 +35,9 @@ mod counters;
 mod ice;
 mod link;
 mod moment;
+mod news;
 mod opener;
+mod restarts;
 mod router;
 mod seams;
 mod sequence;
@@ -45,10 +48,11 @@ mod switchboard;
 pub use browsers::{Browser, BrowserRegistry, IssuedToken};
 pub use cameras::CameraChange;
 pub use counters::SignallingStats;
-pub use ice::IceProvisioner;
+pub use ice::{IceProvisioner, SELF_TEST_TTL};
 pub use link::BrokerAddress;
 pub use router::{Router, RouterConfig};
 pub use seams::{
-    CameraRecord, ConnectionRecord, Directory, Phases, PresenceLog, SessionLog, SessionRecord,
+    CameraRecord, ConnectionRecord, Directory, Ends, PathKind, Phases, PresenceLog, SessionLog,
+    SessionRecord,
 };
 pub use sessions::Limits;

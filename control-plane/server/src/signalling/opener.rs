@@ -1,4 +1,5 @@
-//! What opening a session takes: rights, a camera that is there, a grant, and credentials for both ends.
+//! What opening a session takes, and looking for another path: rights, a camera that is there, a grant, and credentials
+//! for both ends.
 
 use std::sync::Arc;
 
@@ -12,8 +13,8 @@ use super::browsers::Browser;
 use super::cameras::Cameras;
 use super::ice::IceProvisioner;
 use super::moment::Moment;
-use super::seams::{Directory, Phases, SessionRecord};
-use super::session::Opening;
+use super::seams::{Directory, Ends, Phases, SessionRecord};
+use super::session::{Opening, Terms};
 
 /// A grant is used within a round trip; a minute is plenty for slow clocks and slow cameras.
 const GRANT_LIFE_S: u64 = 60;
@@ -63,11 +64,67 @@ impl Opener {
     ) -> Result<Opening, NotOpened> {
         let Asked {
             seq,
-            camera: device,
+            camera,
             offer,
             rights: wanted,
         } = asked;
-        let camera = self.directory.camera(&device).await.map_err(broken)?;
+        let rights = self.allowed(browser, &camera, wanted).await?;
+        if !self.cameras.read().is_online(&camera) {
+            return Err(NotOpened(
+                EndReason::CameraOffline,
+                "the camera is offline".into(),
+            ));
+        }
+        let record = SessionRecord {
+            session: SessionId::from_bits(rand::random()),
+            tenant: browser.tenant.clone(),
+            camera,
+            person: browser.person.clone(),
+            browser: id.clone(),
+            opened_ms: now.unix_ms().cast_signed(),
+            ended_ms: None,
+            path: None,
+            ends: Ends::default(),
+            restarts: 0,
+            phases: Phases::default(),
+            bytes: 0,
+            end: None,
+            end_reason: None,
+        };
+        Ok(Opening {
+            terms: self.terms(&record, rights.clone(), offer, now)?,
+            record,
+            call: call.clone(),
+            seq,
+            rights,
+        })
+    }
+
+    /// Prepares another path for a session: what was granted is granted anew, as far as it is still allowed.
+    ///
+    /// # Errors
+    ///
+    /// [`NotOpened`]; not for a camera that is offline: it is expected back.
+    pub async fn renew(
+        &self,
+        browser: &Browser,
+        record: &SessionRecord,
+        rights: Vec<Right>,
+        offer: String,
+        now: Moment,
+    ) -> Result<Terms, NotOpened> {
+        let rights = self.allowed(browser, &record.camera, rights).await?;
+        self.terms(record, rights, offer, now)
+    }
+
+    /// Which of the wanted rights a person has; at least one, or it is not allowed.
+    async fn allowed(
+        &self,
+        browser: &Browser,
+        device: &DeviceId,
+        wanted: Vec<Right>,
+    ) -> Result<Vec<Right>, NotOpened> {
+        let camera = self.directory.camera(device).await.map_err(broken)?;
         // A camera of somebody else and none at all look the same from outside.
         let no_camera = || {
             NotOpened(
@@ -80,7 +137,7 @@ impl Opener {
             .ok_or_else(no_camera)?;
         let allowed = self
             .directory
-            .may_view(&browser.person, &device)
+            .may_view(&browser.person, device)
             .await
             .map_err(broken)?;
         let mut rights = Vec::with_capacity(wanted.len());
@@ -95,48 +152,34 @@ impl Opener {
         if rights.is_empty() {
             return Err(no_camera());
         }
-        if !self.cameras.read().is_online(&device) {
-            return Err(NotOpened(
-                EndReason::CameraOffline,
-                "the camera is offline".into(),
-            ));
-        }
-        let bad_offer = |reason| NotOpened(EndReason::BadMessage, format!("offer: {reason}"));
-        let offer_fingerprint =
-            Fingerprint::from_sdp(&offer).map_err(|error| bad_offer(error.to_string()))?;
-        let session = SessionId::from_bits(rand::random());
+        Ok(rights)
+    }
+
+    /// A grant for an offer, and servers with fresh credentials for both ends.
+    fn terms(
+        &self,
+        record: &SessionRecord,
+        rights: Vec<Right>,
+        offer: String,
+        now: Moment,
+    ) -> Result<Terms, NotOpened> {
+        let offer_fingerprint = Fingerprint::from_sdp(&offer)
+            .map_err(|error| NotOpened(EndReason::BadMessage, format!("offer: {error}")))?;
         let grant = Grant {
-            session: session.clone(),
-            viewer: browser.person.clone(),
-            camera: device.clone(),
+            session: record.session.clone(),
+            viewer: record.person.clone(),
+            camera: record.camera.clone(),
             rights,
             issued: now.unix_s(),
             expires: now.unix_s() + GRANT_LIFE_S,
             offer_fingerprint,
         };
-        let grant = grant.sign(&self.grant_key).map_err(broken)?;
-        let record = SessionRecord {
-            session,
-            tenant: browser.tenant.clone(),
-            camera: device,
-            person: browser.person.clone(),
-            browser: id.clone(),
-            opened_ms: now.unix_ms().cast_signed(),
-            ended_ms: None,
-            path: None,
-            phases: Phases::default(),
-            bytes: 0,
-            end_reason: None,
-        };
-        Ok(Opening {
-            device_servers: self.ice.servers(&record, End::Device, now),
-            viewer_servers: self.ice.servers(&record, End::Viewer, now),
-            ice_policy: self.ice.policy,
-            record,
-            call: call.clone(),
-            seq,
-            grant,
+        Ok(Terms {
             offer,
+            grant: grant.sign(&self.grant_key).map_err(broken)?,
+            device_servers: self.ice.servers(record, End::Device, now),
+            viewer_servers: self.ice.servers(record, End::Viewer, now),
+            ice_policy: self.ice.policy(record),
         })
     }
 }

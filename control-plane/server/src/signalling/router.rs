@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use heron_protocol::messages::CameraUpdate;
-use heron_protocol::{DeviceId, SigningKey};
+use heron_protocol::messages::{CameraUpdate, EndReason, IceServer};
+use heron_protocol::{DeviceId, SessionId, SigningKey, TenantId};
 use parking_lot::RwLock;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -16,11 +16,12 @@ use super::counters::{Counters, SignallingStats};
 use super::ice::IceProvisioner;
 use super::link::{Arrival, BrokerAddress, Link};
 use super::moment::Moment;
+use super::news::PresenceLine;
 use super::opener::Opener;
 use super::seams::{Directory, PresenceLog, SessionLog};
 use super::session::LogLine;
 use super::sessions::{Limits, Sessions};
-use super::switchboard::{Outbox, PresenceLine, Shared, Switchboard};
+use super::switchboard::{Outbox, Shared, Switchboard};
 
 const TICK: Duration = Duration::from_secs(1);
 /// Changes that a slow subscriber may lag behind.
@@ -57,6 +58,7 @@ pub struct RouterConfig {
 /// Running signalling. Dropping it stops it; [`Router::stop`] also waits for the last lines of the log.
 pub struct Router {
     shared: Shared,
+    ice: IceProvisioner,
     link: Link,
     orders: mpsc::Sender<Order>,
     tasks: Vec<JoinHandle<()>>,
@@ -65,6 +67,7 @@ pub struct Router {
 /// What the rest of the server asks for.
 enum Order {
     PutOut(DeviceId, String, bool),
+    EndSession(SessionId, EndReason, String),
     Stop(oneshot::Sender<()>),
 }
 
@@ -91,7 +94,7 @@ impl Router {
         let opener = Opener {
             directory,
             grant_key,
-            ice,
+            ice: ice.clone(),
             cameras,
         };
         let switchboard = Switchboard::new(opener, browsers, sessions, shared.clone());
@@ -111,6 +114,7 @@ impl Router {
         let noting = tokio::spawn(note(presence, noted));
         Self {
             shared,
+            ice,
             link,
             orders,
             tasks: vec![routing, writing, noting, connecting],
@@ -125,6 +129,11 @@ impl Router {
     /// What one camera last said of itself, if it ever did.
     pub fn camera(&self, device: &DeviceId) -> Option<CameraUpdate> {
         self.shared.cameras.read().get(device).cloned()
+    }
+
+    /// STUN and TURN servers to test a network with, without a session.
+    pub fn self_test(&self, tenant: &TenantId) -> Vec<IceServer> {
+        self.ice.self_test(tenant, Moment::now())
     }
 
     /// News of cameras from now on.
@@ -148,6 +157,15 @@ impl Router {
         let _ = self
             .orders
             .send(Order::PutOut(device, reason, removed))
+            .await;
+    }
+
+    /// Ends a session for a reason that neither of its ends has, such as a limit that is reached; both are told.
+    pub async fn end_session(&self, session: SessionId, reason: EndReason, detail: String) {
+        // A router that has stopped has no sessions to end.
+        let _ = self
+            .orders
+            .send(Order::EndSession(session, reason, detail))
             .await;
     }
 
@@ -208,6 +226,9 @@ impl Driver {
                 order = orders.recv() => match order {
                     Some(Order::PutOut(device, reason, removed)) => {
                         self.switchboard.put_out(&device, &reason, removed, Moment::now())
+                    }
+                    Some(Order::EndSession(session, reason, detail)) => {
+                        self.switchboard.end_session(&session, reason, &detail, Moment::now())
                     }
                     Some(Order::Stop(done)) => {
                         self.link.disconnect().await;

@@ -5,7 +5,11 @@
 
 use async_trait::async_trait;
 use heron_protocol::grant::Right;
+use heron_protocol::messages::{
+    CandidateKind, CandidatePair, DevicePhases, EndReason, Path, ViewerPhases,
+};
 use heron_protocol::{BrowserId, DeviceId, SessionId, TenantId};
+use serde::{Deserialize, Serialize};
 
 /// A camera as the store knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,14 +48,108 @@ pub struct SessionRecord {
     pub opened_ms: i64,
     /// When it ended, likewise.
     pub ended_ms: Option<i64>,
-    /// `direct` or `relayed`, once ICE has settled.
-    pub path: Option<String>,
+    /// The way its media takes, once ICE has settled.
+    pub path: Option<PathKind>,
+    /// What both ends say of the paths between them.
+    pub ends: Ends,
+    /// How often another path was looked for.
+    pub restarts: u32,
     /// Milliseconds from the click to each phase, as the browser measured them.
     pub phases: Phases,
     /// Bytes of media the camera sent to the viewer.
     pub bytes: u64,
-    /// Why it ended, in words a person can read.
+    /// Why it ended, as the protocol names it.
+    pub end: Option<EndReason>,
+    /// The same in words a person can read.
     pub end_reason: Option<String>,
+}
+
+/// The way between two ends, by what is on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PathKind {
+    /// Straight from one host to the other.
+    Host,
+    /// Through NAT, which STUN found a way through.
+    Reflexive,
+    /// Over a TURN server.
+    Relay,
+}
+
+impl PathKind {
+    /// Every kind, the shortest way first.
+    pub const ALL: [Self; 3] = [Self::Host, Self::Reflexive, Self::Relay];
+
+    /// As it is stored and shown.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Host => "host",
+            Self::Reflexive => "reflexive",
+            Self::Relay => "relay",
+        }
+    }
+
+    /// `direct` or `relayed`.
+    pub const fn directness(self) -> &'static str {
+        match self {
+            Self::Host | Self::Reflexive => "direct",
+            Self::Relay => "relayed",
+        }
+    }
+
+    /// The kind of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+}
+
+/// What the two ends of a session say of the paths between them. Bounded: as the protocol bounds its messages.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Ends {
+    /// The path as the camera sees it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device: Option<Path>,
+    /// The path as the viewer sees it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub viewer: Option<Path>,
+    /// The start at the camera, in milliseconds since it was asked.
+    pub device_phases: DevicePhases,
+    /// The start at the viewer, in milliseconds since the click.
+    pub viewer_phases: ViewerPhases,
+    /// Candidate pairs that the camera tried, the chosen one first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pairs: Vec<CandidatePair>,
+}
+
+impl Ends {
+    /// The way that the two make out together: each sees only its own relay as one, and knows best whether its own
+    /// address is what the other sees.
+    pub fn kind(&self) -> Option<PathKind> {
+        let both = || [&self.device, &self.viewer].into_iter().flatten();
+        if both().any(Path::relayed) {
+            return Some(PathKind::Relay);
+        }
+        let direct = |kind: CandidateKind| kind == CandidateKind::Host;
+        let hosts = match (&self.device, &self.viewer) {
+            (Some(device), Some(viewer)) => direct(device.local) && direct(viewer.local),
+            _ => both()
+                .next()
+                .map(|path| direct(path.local) && direct(path.remote))?,
+        };
+        Some(if hosts {
+            PathKind::Host
+        } else {
+            PathKind::Reflexive
+        })
+    }
+
+    /// The TURN server on the way: its URL, without a credential.
+    pub fn relay(&self) -> Option<&str> {
+        [&self.device, &self.viewer]
+            .into_iter()
+            .flatten()
+            .find_map(|path| path.relay.as_deref())
+    }
 }
 
 /// The phases of a start, each in milliseconds since the click.

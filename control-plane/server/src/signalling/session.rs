@@ -2,12 +2,14 @@
 
 use std::time::{Duration, Instant};
 
+use heron_protocol::grant::Right;
 use heron_protocol::messages::{
-    EndReason, IcePolicy, IceServer, Path, RtcDown, SessionStats, ViewDown, ViewerStats,
+    EndReason, IcePolicy, IceServer, RtcDown, SessionStats, ViewDown, ViewerStats,
 };
 use heron_protocol::{BrowserId, CallId, DeviceId, SessionId, TenantId};
 
 use super::moment::Moment;
+use super::restarts::{Generation, Pace};
 use super::seams::SessionRecord;
 use super::sequence::Sequence;
 
@@ -29,11 +31,11 @@ pub enum Effect {
 #[derive(Debug, Clone, PartialEq)]
 pub enum LogLine {
     /// It began.
-    Opened(SessionRecord),
+    Opened(Box<SessionRecord>),
     /// Its figures changed.
-    Updated(SessionRecord),
+    Updated(Box<SessionRecord>),
     /// It ended.
-    Ended(SessionRecord),
+    Ended(Box<SessionRecord>),
 }
 
 /// A session about to be opened.
@@ -45,10 +47,19 @@ pub struct Opening {
     pub call: CallId,
     /// The number of the browser's message.
     pub seq: u32,
-    /// The grant.
-    pub grant: String,
+    /// What the viewer may do: what the grant says.
+    pub rights: Vec<Right>,
+    /// What it begins with.
+    pub terms: Terms,
+}
+
+/// What an offer takes: a grant for it, and servers for both ends.
+#[derive(Debug, Clone)]
+pub struct Terms {
     /// The viewer's offer.
     pub offer: String,
+    /// The grant, for that offer.
+    pub grant: String,
     /// ICE servers for the camera's end.
     pub device_servers: Vec<IceServer>,
     /// ICE servers for the viewer's end.
@@ -62,10 +73,17 @@ pub struct Opening {
 pub(super) struct Session {
     pub(super) record: SessionRecord,
     pub(super) call: CallId,
-    /// While the camera has not answered.
+    /// What the viewer may do, at most.
+    pub(super) rights: Vec<Right>,
+    /// While the camera has not answered for the first time.
     pub(super) answer_by: Option<Instant>,
     pub(super) heard: Instant,
     logged: Instant,
+    pub(super) generation: Generation,
+    /// Of restarts that the viewer asks for.
+    pub(super) restarts: Pace,
+    /// Of those that the camera wants.
+    pub(super) wishes: Pace,
     pub(super) from_device: Sequence,
     pub(super) from_viewer: Sequence,
     to_device: u32,
@@ -79,18 +97,26 @@ impl Session {
             record,
             call,
             seq,
-            grant,
+            rights,
+            terms,
+        } = opening;
+        let Terms {
             offer,
+            grant,
             device_servers,
             viewer_servers,
             ice_policy,
-        } = opening;
+        } = terms;
         let mut session = Self {
             record,
             call,
+            rights,
             answer_by: Some(answer_by),
             heard: now.steady,
             logged: now.steady,
+            generation: Generation::begin(&offer),
+            restarts: Pace::default(),
+            wishes: Pace::default(),
             from_device: Sequence::default(),
             from_viewer: Sequence::default(),
             to_device: 0,
@@ -112,9 +138,52 @@ impl Session {
                 ice_servers: viewer_servers,
                 ice_policy,
             }),
-            Effect::Log(LogLine::Opened(session.record.clone())),
+            Effect::Log(LogLine::Opened(Box::new(session.record.clone()))),
         ];
         (session, effects)
+    }
+
+    /// Looks for another path, on the viewer's new offer: both ends learn of it in the same moment.
+    pub(super) fn restart(&mut self, terms: Terms) -> Vec<Effect> {
+        let Terms {
+            offer,
+            grant,
+            device_servers,
+            viewer_servers,
+            ice_policy,
+        } = terms;
+        self.generation.offered(&offer);
+        vec![
+            self.tell_device(|seq| RtcDown::Restart {
+                seq,
+                grant,
+                offer,
+                ice_servers: device_servers,
+            }),
+            self.tell_viewer(|seq| ViewDown::Restarted {
+                seq,
+                ice_servers: viewer_servers,
+                ice_policy,
+            }),
+        ]
+    }
+
+    /// The camera answers an offer; `None` if it owed no answer.
+    pub(super) fn answer(
+        &mut self,
+        sdp: String,
+        proof: String,
+        now: Moment,
+    ) -> Option<Vec<Effect>> {
+        if !self.generation.answered(&sdp) {
+            return None;
+        }
+        let first = self.answer_by.take().is_some();
+        let before = self.record.clone();
+        self.record.restarts += u32::from(!first);
+        let mut effects = vec![self.tell_viewer(|seq| ViewDown::Answer { seq, sdp, proof })];
+        effects.extend(self.log_change(&before, now));
+        Some(effects)
     }
 
     /// Its place in the table of calls.
@@ -144,47 +213,48 @@ impl Session {
     }
 
     /// The viewer's figures: the phases of the start as a person felt them, and the path.
-    pub(super) fn viewer_stats(&mut self, stats: &ViewerStats, now: Moment) -> Vec<Effect> {
+    pub(super) fn viewer_stats(&mut self, stats: ViewerStats, now: Moment) -> Vec<Effect> {
         let before = self.record.clone();
         let phases = &mut self.record.phases;
         phases.signal_ms = stats.phases.answered_ms.or(phases.signal_ms);
         phases.ice_ms = stats.phases.ice_ms.or(phases.ice_ms);
         phases.dtls_ms = stats.phases.dtls_ms.or(phases.dtls_ms);
         phases.first_frame_ms = stats.phases.first_frame_ms.or(phases.first_frame_ms);
-        self.take_path(stats.path.as_ref());
+        let ends = &mut self.record.ends;
+        ends.viewer_phases = stats.phases;
+        ends.viewer = stats.path.or(ends.viewer.take());
         self.log_change(&before, now)
     }
 
-    /// The camera's figures: when its first packet left, the path, and how much it has sent.
-    pub(super) fn device_stats(&mut self, stats: &SessionStats, now: Moment) -> Vec<Effect> {
+    /// The camera's figures: when its first packet left, the paths it tried, and how much it has sent.
+    pub(super) fn device_stats(&mut self, stats: SessionStats, now: Moment) -> Vec<Effect> {
         let before = self.record.clone();
-        self.record.phases.first_packet_ms = stats
-            .phases
-            .first_packet_ms
-            .or(self.record.phases.first_packet_ms);
-        self.record.bytes = self.record.bytes.max(stats.bytes_sent);
-        self.take_path(stats.path.as_ref());
+        let record = &mut self.record;
+        let first_packet = &mut record.phases.first_packet_ms;
+        *first_packet = stats.phases.first_packet_ms.or(*first_packet);
+        record.bytes = record.bytes.max(stats.bytes_sent);
+        record.restarts = record.restarts.max(stats.restarts);
+        let ends = &mut record.ends;
+        ends.device_phases = stats.phases;
+        ends.device = stats.path.or(ends.device.take());
+        if !stats.pairs.is_empty() {
+            ends.pairs = stats.pairs;
+        }
         self.log_change(&before, now)
     }
 
-    fn take_path(&mut self, path: Option<&Path>) {
-        if let Some(path) = path {
-            // A path is relayed for both ends if it is for one: each end sees only its own relay as one.
-            let was_relayed = self.record.path.as_deref() == Some("relayed");
-            let relayed = path.relayed() || was_relayed;
-            self.record.path = Some(if relayed { "relayed" } else { "direct" }.to_owned());
-        }
-    }
-
-    /// New phases and paths are written at once, bytes now and then.
+    /// New phases and paths are written at once, what grows or trembles now and then.
     fn log_change(&mut self, before: &SessionRecord, now: Moment) -> Vec<Effect> {
-        let news = before.phases != self.record.phases || before.path != self.record.path;
-        let due = before.bytes != self.record.bytes && self.logged + LOG_INTERVAL <= now.steady;
+        self.record.path = self.record.ends.kind().or(self.record.path);
+        let key = |record: &SessionRecord| (record.phases, record.path, record.restarts);
+        let news = key(before) != key(&self.record);
+        let grown = (before.bytes, &before.ends) != (self.record.bytes, &self.record.ends);
+        let due = grown && self.logged + LOG_INTERVAL <= now.steady;
         if !news && !due {
             return Vec::new();
         }
         self.logged = now.steady;
-        vec![Effect::Log(LogLine::Updated(self.record.clone()))]
+        vec![Effect::Log(LogLine::Updated(Box::new(self.record.clone())))]
     }
 }
 

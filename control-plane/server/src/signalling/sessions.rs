@@ -2,9 +2,14 @@
 //!
 //! ```text
 //! open --> waiting --answer--> running --closed by either end, token gone, silence--> ended
-//!             |                                                                         ^
+//!             |                  |  ^                                                   ^
+//!             |              restart, answer                                            |
 //!             +--- no answer in time, closed ------------------------------------------+
 //! ```
+//!
+//! A running session may look for another path: the viewer makes a new offer, of its own accord or because the camera
+//! wants one, and the camera answers it. The one it has goes on meanwhile, and nothing ends when no answer comes: the
+//! viewer asks again.
 //!
 //! Each input gives the messages to send and the lines to write to the session log. Whether a person may watch a
 //! camera is decided before, by the switchboard.
@@ -12,13 +17,14 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use heron_protocol::messages::{EndReason, RtcDown, RtcUp, ViewDown, ViewUp};
+use heron_protocol::grant::Right;
+use heron_protocol::messages::{EndReason, RestartReason, RtcDown, RtcUp, ViewDown, ViewUp};
 use heron_protocol::{BrowserId, CallId, DeviceId, SessionId};
 use thiserror::Error;
 
 use super::moment::Moment;
 use super::seams::SessionRecord;
-use super::session::{Effect, LogLine, Opening, Session, words};
+use super::session::{Effect, LogLine, Opening, Session, Terms, words};
 
 /// How many sessions there may be, and how long they may keep silent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +76,9 @@ pub enum Refusal {
     /// A limit is reached.
     #[error("there are too many sessions {0}")]
     Limit(&'static str),
+    /// Another path is looked for too often.
+    #[error("another path is looked for too often")]
+    TooOften,
 }
 
 /// All sessions that are open.
@@ -148,7 +157,57 @@ impl Sessions {
         effects
     }
 
-    /// A message of a browser in one of its calls; `Open` is not for here.
+    /// Whether a browser may look for another path in one of its calls, with that message; what the session may do then.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`]; the message counts as heard but for [`Refusal::Unknown`].
+    pub fn admit_restart(
+        &mut self,
+        browser: &BrowserId,
+        call: &CallId,
+        seq: u32,
+        now: Moment,
+    ) -> Result<(SessionRecord, Vec<Right>), Refusal> {
+        let id = self.calls.get(&(browser.clone(), call.clone()));
+        let session = id
+            .and_then(|id| self.open.get_mut(id))
+            .ok_or(Refusal::Unknown)?;
+        if !session.from_viewer.accept(seq) {
+            return Err(Refusal::Duplicate);
+        }
+        session.heard = now.steady;
+        if session.answer_by.is_some() {
+            return Err(Refusal::OutOfOrder);
+        }
+        if !session.restarts.admit(now.steady) {
+            return Err(Refusal::TooOften);
+        }
+        Ok((session.record.clone(), session.rights.clone()))
+    }
+
+    /// Looks for another path in a session that [`admit_restart`](Self::admit_restart) let through.
+    pub fn restart(&mut self, id: &SessionId, terms: Terms) -> Vec<Effect> {
+        let session = self.open.get_mut(id);
+        session.map_or_else(Vec::new, |session| session.restart(terms))
+    }
+
+    /// A camera is back. What it was told while it was away is lost: whoever waits for its answer has to ask again.
+    pub fn camera_back(&mut self, device: &DeviceId) -> Vec<Effect> {
+        self.open
+            .values_mut()
+            .filter(|session| session.record.camera == *device)
+            .filter(|session| session.answer_by.is_none() && session.generation.answer_due())
+            .map(|session| {
+                session.tell_viewer(|seq| ViewDown::RestartWanted {
+                    seq,
+                    reason: RestartReason::NetworkChanged,
+                })
+            })
+            .collect()
+    }
+
+    /// A message of a browser in one of its calls; `Open` and `Restart` are not for here.
     ///
     /// # Errors
     ///
@@ -173,12 +232,16 @@ impl Sessions {
         match message {
             ViewUp::Open { .. } | ViewUp::Restart { .. } => Err(Refusal::OutOfOrder),
             ViewUp::Candidates { candidates, .. } => {
+                let candidates = session.generation.of_viewer(candidates);
+                if candidates.is_empty() {
+                    return Ok(Vec::new());
+                }
                 Ok(vec![session.tell_device(|seq| RtcDown::Candidates {
                     seq,
                     candidates,
                 })])
             }
-            ViewUp::Stats { stats, .. } => Ok(session.viewer_stats(&stats, now)),
+            ViewUp::Stats { stats, .. } => Ok(session.viewer_stats(stats, now)),
             ViewUp::Close { reason, detail, .. } => {
                 Ok(self.end(&id, reason, &detail, Tell::Device, now))
             }
@@ -210,26 +273,31 @@ impl Sessions {
         session.heard = now.steady;
         match message {
             RtcUp::Answer { sdp, proof, .. } => {
-                session.answer_by.take().ok_or(Refusal::OutOfOrder)?;
-                Ok(vec![session.tell_viewer(|seq| ViewDown::Answer {
-                    seq,
-                    sdp,
-                    proof,
-                })])
-            }
-            RtcUp::Candidates { candidates, .. } => {
-                Ok(vec![session.tell_viewer(|seq| ViewDown::Candidates {
-                    seq,
-                    candidates,
-                })])
+                session.answer(sdp, proof, now).ok_or(Refusal::OutOfOrder)
             }
             RtcUp::RestartWanted { reason, .. } => {
+                if session.answer_by.is_some() {
+                    return Err(Refusal::OutOfOrder);
+                }
+                if !session.wishes.admit(now.steady) {
+                    return Err(Refusal::TooOften);
+                }
                 Ok(vec![session.tell_viewer(|seq| ViewDown::RestartWanted {
                     seq,
                     reason,
                 })])
             }
-            RtcUp::Stats { stats, .. } => Ok(session.device_stats(&stats, now)),
+            RtcUp::Candidates { candidates, .. } => {
+                let candidates = session.generation.of_device(candidates);
+                if candidates.is_empty() {
+                    return Ok(Vec::new());
+                }
+                Ok(vec![session.tell_viewer(|seq| ViewDown::Candidates {
+                    seq,
+                    candidates,
+                })])
+            }
+            RtcUp::Stats { stats, .. } => Ok(session.device_stats(stats, now)),
             RtcUp::Closed {
                 reason,
                 detail,
@@ -237,7 +305,7 @@ impl Sessions {
                 ..
             } => {
                 if let Some(stats) = stats {
-                    session.device_stats(&stats, now);
+                    session.device_stats(stats, now);
                 }
                 Ok(self.end(id, reason, &detail, Tell::Viewer, now))
             }
@@ -261,11 +329,11 @@ impl Sessions {
             return Err(Refusal::Unknown);
         };
         if let Some(stats) = stats {
-            session.device_stats(&stats, now);
+            session.device_stats(stats, now);
         }
         let record = self.closing.remove(id).map(|(session, _)| session.record);
         Ok(record
-            .map(|record| Effect::Log(LogLine::Updated(record)))
+            .map(|record| Effect::Log(LogLine::Updated(Box::new(record))))
             .into_iter()
             .collect())
     }
@@ -348,12 +416,15 @@ impl Sessions {
             }));
         }
         session.record.ended_ms = Some(now.unix_ms().cast_signed());
+        session.record.end = Some(reason);
         session.record.end_reason = Some(if detail.is_empty() {
             words(reason).into()
         } else {
             detail.into()
         });
-        effects.push(Effect::Log(LogLine::Ended(session.record.clone())));
+        effects.push(Effect::Log(LogLine::Ended(Box::new(
+            session.record.clone(),
+        ))));
         if tell != Tell::Viewer {
             self.closing
                 .insert(id.clone(), (session, now.steady + LAST_FIGURES));

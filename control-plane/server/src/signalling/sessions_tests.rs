@@ -6,7 +6,7 @@ use heron_protocol::messages::{
 };
 
 use super::*;
-use crate::signalling::seams::Phases;
+use crate::signalling::seams::{Ends, PathKind, Phases};
 use crate::signalling::session::LOG_INTERVAL;
 
 const CALL: &str = "0123456789abcdef0123456789abcdef";
@@ -25,8 +25,11 @@ fn record(session: u128) -> SessionRecord {
         opened_ms: 0,
         ended_ms: None,
         path: None,
+        ends: Ends::default(),
+        restarts: 0,
         phases: Phases::default(),
         bytes: 0,
+        end: None,
         end_reason: None,
     }
 }
@@ -36,8 +39,16 @@ fn opening(session: u128, call: &str) -> Opening {
         record: record(session),
         call: id(call),
         seq: 0,
+        rights: vec![Right::View],
+        terms: terms("one"),
+    }
+}
+
+/// Those of an offer whose ICE user name fragment is `ufrag`.
+fn terms(ufrag: &str) -> Terms {
+    Terms {
         grant: "grant".into(),
-        offer: "v=0".into(),
+        offer: format!("v=0\r\na=ice-ufrag:{ufrag}\r\n"),
         device_servers: Vec::new(),
         viewer_servers: Vec::new(),
         ice_policy: IcePolicy::All,
@@ -432,7 +443,7 @@ fn figures_of_both_ends_make_one_record() {
     let Some(LogLine::Updated(record)) = logged(&effects) else {
         panic!("{effects:?}")
     };
-    assert_eq!(record.path.as_deref(), Some("relayed"));
+    assert_eq!(record.path, Some(PathKind::Relay));
     assert_eq!(
         record.phases.signal_ms.zip(record.phases.first_frame_ms),
         Some((40.0, 180.0))
@@ -461,3 +472,6 @@ fn figures_of_both_ends_make_one_record() {
         .expect("accepted");
     assert!(matches!(logged(&effects), Some(LogLine::Updated(record)) if record.bytes == 3000));
 }
+
+#[path = "sessions_path_tests.rs"]
+mod paths;

@@ -6,9 +6,7 @@
 
 use std::sync::Arc;
 
-use heron_protocol::messages::{
-    EndReason, Presence, ReportedState, RtcDown, RtcUp, Telemetry, ViewDown, ViewUp,
-};
+use heron_protocol::messages::{EndReason, RtcDown, RtcUp, ViewDown, ViewUp};
 use heron_protocol::{
     BrowserId, CallId, DeviceId, Message, Refused, SessionId, TenantId, Topic, decode, encode,
 };
@@ -20,8 +18,9 @@ use super::cameras::{CameraChange, Cameras};
 use super::clones::Clones;
 use super::counters::Counters;
 use super::moment::Moment;
+use super::news::{PresenceLine, connection};
 use super::opener::{Asked, NotOpened, Opener};
-use super::seams::{ConnectionRecord, SessionRecord};
+use super::seams::SessionRecord;
 use super::session::{Effect, LogLine};
 use super::sessions::{Refusal, Sessions};
 
@@ -34,15 +33,6 @@ pub struct Outbox {
     pub log: Vec<LogLine>,
     /// To be written to the presence log, in this order.
     pub presence: Vec<PresenceLine>,
-}
-
-/// What presence told.
-#[derive(Debug, Clone, PartialEq)]
-pub enum PresenceLine {
-    /// A camera came or went.
-    Connection(ConnectionRecord),
-    /// Two devices go by one identity; how that was seen.
-    Cloned(DeviceId, String),
 }
 
 /// The parts that the router shares with the switchboard.
@@ -58,11 +48,11 @@ pub struct Shared {
 
 /// The decisions of signalling.
 pub struct Switchboard {
-    opener: Opener,
-    browsers: Arc<BrowserRegistry>,
-    sessions: Sessions,
-    clones: Clones,
-    shared: Shared,
+    pub(super) opener: Opener,
+    pub(super) browsers: Arc<BrowserRegistry>,
+    pub(super) sessions: Sessions,
+    pub(super) clones: Clones,
+    pub(super) shared: Shared,
 }
 
 impl Switchboard {
@@ -161,6 +151,21 @@ impl Switchboard {
         out
     }
 
+    /// Ends a session for a reason that neither of its ends has.
+    pub fn end_session(
+        &mut self,
+        session: &SessionId,
+        reason: EndReason,
+        detail: &str,
+        now: Moment,
+    ) -> Outbox {
+        let mut out = Outbox::default();
+        let this = |record: &SessionRecord| record.session == *session;
+        let effects = self.sessions.end_where(this, reason, detail, now);
+        self.apply(effects, &mut out);
+        out
+    }
+
     async fn browser_says(
         &mut self,
         (tenant, id, call): (TenantId, BrowserId, CallId),
@@ -191,24 +196,43 @@ impl Switchboard {
             }
             return;
         };
-        if let ViewUp::Open {
-            seq,
-            camera,
-            offer,
-            rights,
-        } = message
-        {
-            let asked = Asked {
+        match message {
+            ViewUp::Open {
                 seq,
                 camera,
                 offer,
                 rights,
-            };
-            self.open(&browser, (tenant, id, call), asked, now, out)
-                .await;
-            return;
+            } => {
+                let asked = Asked {
+                    seq,
+                    camera,
+                    offer,
+                    rights,
+                };
+                self.open(&browser, (tenant, id, call), asked, now, out)
+                    .await;
+            }
+            ViewUp::Restart { seq, offer } => {
+                self.restart(&browser, (tenant, id, call), (seq, offer), now, out)
+                    .await;
+            }
+            message => {
+                self.goes_on(&browser, (tenant, id, call), message, now, out)
+                    .await;
+            }
         }
-        if !self.still_allowed(&browser, &id, &call, now, out).await {
+    }
+
+    /// What a browser says in a session that is open.
+    async fn goes_on(
+        &mut self,
+        browser: &Browser,
+        (tenant, id, call): (TenantId, BrowserId, CallId),
+        message: ViewUp,
+        now: Moment,
+        out: &mut Outbox,
+    ) {
+        if !self.still_allowed(browser, &id, &call, now, out).await {
             return;
         }
         let unknown_candidates = matches!(message, ViewUp::Candidates { .. });
@@ -252,6 +276,48 @@ impl Switchboard {
                 self.answer_closed((tenant, id, call), why, out);
             }
         }
+    }
+
+    /// Looks for another path in a session. The one it has goes on until there is a better one; a session that may not
+    /// go on, or that nobody knows, ends.
+    async fn restart(
+        &mut self,
+        browser: &Browser,
+        (tenant, id, call): (TenantId, BrowserId, CallId),
+        (seq, offer): (u32, String),
+        now: Moment,
+        out: &mut Outbox,
+    ) {
+        let (record, rights) = match self.sessions.admit_restart(&id, &call, seq, now) {
+            Ok(admitted) => admitted,
+            Err(refusal) => {
+                self.refuse(refusal);
+                if refusal == Refusal::Unknown {
+                    // Of before a restart of ours, or ended meanwhile: the viewer begins anew by itself.
+                    let why = NotOpened(EndReason::ViewerVanished, refusal.to_string());
+                    self.answer_closed((tenant, id, call), why, out);
+                }
+                return;
+            }
+        };
+        let terms = self
+            .opener
+            .renew(browser, &record, rights, offer, now)
+            .await;
+        let effects = match terms {
+            Ok(terms) => {
+                Counters::count(&self.shared.counters.restarts);
+                self.sessions.restart(&record.session, terms)
+            }
+            // A store that fails for a moment ends nothing: the viewer asks again.
+            Err(NotOpened(EndReason::Failed, _)) => return,
+            Err(NotOpened(reason, detail)) => {
+                Counters::count(&self.shared.counters.denied);
+                let this = |other: &SessionRecord| other.session == record.session;
+                self.sessions.end_where(this, reason, &detail, now)
+            }
+        };
+        self.apply(effects, out);
     }
 
     /// Rights are asked for on every message: who loses them loses the session.
@@ -321,83 +387,7 @@ impl Switchboard {
         }
     }
 
-    async fn camera_says(&mut self, topic: &Topic, payload: &[u8], now: Moment, out: &mut Outbox) {
-        let Some(device) = topic.device() else { return };
-        let known = self.shared.cameras.read().tenant(device).cloned();
-        let tenant = match known {
-            Some(tenant) => tenant,
-            None => match self.opener.directory.camera(device).await {
-                Ok(Some(camera)) => camera.tenant,
-                // Removed, with retained messages left behind, or of another installation.
-                Ok(None) => return Counters::count(&self.shared.counters.foreign),
-                Err(reason) => {
-                    return tracing::error!(%reason, %device, "camera could not be looked up");
-                }
-            },
-        };
-        let change = match self.change(topic, device, &tenant, payload, now, out) {
-            Ok(change) => change,
-            Err(refused) => return self.malformed(&refused, device.as_str()),
-        };
-        if let Some(change) = change {
-            self.announce(change, now, out);
-        }
-    }
-
-    fn change(
-        &mut self,
-        topic: &Topic,
-        device: &DeviceId,
-        tenant: &TenantId,
-        payload: &[u8],
-        now: Moment,
-        out: &mut Outbox,
-    ) -> Result<Option<CameraChange>, Refused> {
-        let cameras = &self.shared.cameras;
-        Ok(match topic {
-            // An empty retained message only clears the broker's copy.
-            _ if payload.is_empty() => None,
-            Topic::Presence(_) => {
-                let presence: Presence = decode(payload)?;
-                if presence.online
-                    && let Some(times) = self.clones.online(device, &presence.boot_id, now.steady)
-                {
-                    let evidence = format!(
-                        "two devices use this identity: it went back to an earlier boot {times} times within minutes"
-                    );
-                    out.presence
-                        .push(PresenceLine::Cloned(device.clone(), evidence));
-                }
-                let record = connection(device, &presence, now);
-                let change = cameras.write().presence(device, tenant, presence, now);
-                if change.is_some() {
-                    out.presence.push(PresenceLine::Connection(record));
-                }
-                change
-            }
-            Topic::ReportedState(_, section) => {
-                let reported: ReportedState = decode(payload)?;
-                Some(cameras.write().reported(device, tenant, *section, reported))
-            }
-            Topic::Telemetry(_) => {
-                let telemetry: Telemetry = decode(payload)?;
-                Some(cameras.write().telemetry(device, tenant, telemetry))
-            }
-            _ => None,
-        })
-    }
-
-    /// Tells the API and every browser of the tenant.
-    fn announce(&self, change: CameraChange, now: Moment, out: &mut Outbox) {
-        for (browser, _) in self.browsers.of_tenant(&change.tenant, now.calendar) {
-            let topic = Topic::ViewCamera(change.tenant.clone(), browser, change.device.clone());
-            self.push(topic, &change.update, out);
-        }
-        // Nobody has to listen.
-        let _ = self.shared.changes.send(change);
-    }
-
-    fn apply(&self, effects: Vec<Effect>, out: &mut Outbox) {
+    pub(super) fn apply(&self, effects: Vec<Effect>, out: &mut Outbox) {
         for effect in effects {
             match effect {
                 Effect::ToDevice(device, session, message) => {
@@ -417,7 +407,7 @@ impl Switchboard {
         }
     }
 
-    fn push<M: Message>(&self, topic: Topic, message: &M, out: &mut Outbox) {
+    pub(super) fn push<M: Message>(&self, topic: Topic, message: &M, out: &mut Outbox) {
         match encode(message) {
             Ok(payload) => out.messages.push((topic, payload)),
             Err(reason) => tracing::error!(%topic, %reason, "a message of ours breaks its limits"),
@@ -442,7 +432,7 @@ impl Switchboard {
         );
     }
 
-    fn malformed(&self, refused: &Refused, sender: &str) {
+    pub(super) fn malformed(&self, refused: &Refused, sender: &str) {
         tracing::warn!(sender, %refused, "message refused");
         Counters::count(&self.shared.counters.malformed);
     }
@@ -453,22 +443,8 @@ impl Switchboard {
             Refusal::Duplicate => &counters.duplicates,
             Refusal::Unknown => &counters.foreign,
             Refusal::OutOfOrder => &counters.out_of_order,
-            Refusal::Limit(_) => &counters.denied,
+            Refusal::Limit(_) | Refusal::TooOften => &counters.denied,
         });
-    }
-}
-
-fn connection(device: &DeviceId, presence: &Presence, now: Moment) -> ConnectionRecord {
-    let reason = presence.reason.or(presence.last_reason);
-    let reason = reason.and_then(|reason| serde_json::to_value(reason).ok());
-    ConnectionRecord {
-        camera: device.clone(),
-        at_ms: now.unix_ms().cast_signed(),
-        online: presence.online,
-        reason: reason.and_then(|reason| reason.as_str().map(str::to_owned)),
-        boot_id: presence.boot_id.clone(),
-        firmware: presence.firmware.clone(),
-        seq: presence.seq,
     }
 }
 

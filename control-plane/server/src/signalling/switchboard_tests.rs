@@ -5,15 +5,15 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use heron_protocol::grant::{GrantVerifier, Right};
-use heron_protocol::messages::{Candidate, IcePolicy, ViewerStats};
+use heron_protocol::messages::{Candidate, IcePolicy, Presence, ViewerStats};
 use heron_protocol::{Label, SigningKey, VerifyingKey};
-use heron_turn::Secret;
 use parking_lot::Mutex;
 
 use super::*;
 use crate::signalling::ice::IceProvisioner;
 use crate::signalling::seams::{CameraRecord, Directory};
 use crate::signalling::sessions::Limits;
+use crate::turn::{RelayMode, Relays, Reports, SecretFile, SharedSecret};
 
 const CAMERA: &str = "front-door-01";
 const OFFER: &str = "v=0\r\na=fingerprint:sha-256 12:DF:3E:5D:49:6B:19:E5:7C:AB:4A:AD:B9:B1:3F:82:18:3B:54:02:12:DF:3E:5D:49:6B:19:E5:7C:AB:4A:AD\r\n";
@@ -63,14 +63,16 @@ fn bench() -> Bench {
         counters: Arc::default(),
         changes: broadcast::Sender::new(8),
     };
-    let ice = IceProvisioner {
-        stun_urls: vec!["stun:192.0.2.1:3478".into()],
+    let relay = SharedSecret {
+        name: "relay".into(),
+        stun_url: "stun:192.0.2.1:3478".into(),
         turn_urls: vec!["turn:192.0.2.1:3478?transport=udp".into()],
-        secret: Secret::new("secret"),
-        ttl: Duration::from_secs(600),
-        policy: IcePolicy::Relay,
-        server: None,
+        secret: Arc::new(SecretFile::given("0123456789abcdef").expect("secret")),
+        probe: None,
+        reports: Reports::None,
     };
+    let relays = Relays::of(vec![Arc::new(relay)], RelayMode::RelayOnly);
+    let ice = IceProvisioner::new(Arc::new(relays), browsers.clone());
     let key = SigningKey::from_pem(&private).expect("key");
     let sessions = Sessions::new(Limits {
         per_browser: 2,
@@ -502,3 +504,6 @@ async fn removing_a_camera_ends_its_sessions() {
     );
     assert!(bench.shared.cameras.read().get(&id(CAMERA)).is_none());
 }
+
+#[path = "switchboard_restart_tests.rs"]
+mod restarts;

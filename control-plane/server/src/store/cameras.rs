@@ -54,6 +54,8 @@ pub trait Cameras: Send + Sync {
     async fn add(&self, camera: &CameraRow) -> Result<(), StoreError>;
     /// All of a tenant, by name.
     async fn list(&self, tenant: &TenantId) -> Result<Vec<CameraRow>, StoreError>;
+    /// All, whosever they are.
+    async fn everywhere(&self) -> Result<Vec<CameraRow>, StoreError>;
     /// One of a tenant.
     async fn get(&self, tenant: &TenantId, id: &str) -> Result<Option<CameraRow>, StoreError>;
     /// One, whosever it is.
@@ -138,6 +140,13 @@ impl Cameras for Sqlite {
             .iter()
             .map(camera)
             .collect()
+    }
+
+    async fn everywhere(&self) -> Result<Vec<CameraRow>, StoreError> {
+        let rows = sqlx::query("SELECT * FROM camera")
+            .fetch_all(&self.pool)
+            .await?;
+        rows.iter().map(camera).collect()
     }
 
     async fn get(&self, tenant: &TenantId, id: &str) -> Result<Option<CameraRow>, StoreError> {

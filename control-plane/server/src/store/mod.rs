@@ -10,7 +10,9 @@ mod connections;
 mod enrolments;
 mod factory_list;
 mod pairings;
+mod paths;
 mod people;
+mod relay_policies;
 mod sign_ins;
 mod video_sessions;
 
@@ -32,7 +34,9 @@ pub use connections::Connections;
 pub use enrolments::{Enrolments, NotEnrolled, Ticket};
 pub use factory_list::{FactoryList, FactoryRow};
 pub use pairings::{PairingRow, PairingState, Pairings};
+pub use paths::{FailureCount, PathFigures, PathScope, PathTotals, Paths, RelayUse};
 pub use people::{Account, People, Person, Role};
+pub use relay_policies::{AllPolicies, RelayPolicies};
 pub use sign_ins::SignIns;
 pub use video_sessions::{VideoSessionRow, VideoSessions};
 
@@ -86,6 +90,10 @@ pub struct Store {
     pub connections: Arc<dyn Connections>,
     /// Video sessions, past and present.
     pub video_sessions: Arc<dyn VideoSessions>,
+    /// How they found their way.
+    pub paths: Arc<dyn Paths>,
+    /// What may be relayed, and how long it was.
+    pub relay_policies: Arc<dyn RelayPolicies>,
     sqlite: Sqlite,
 }
 
@@ -128,7 +136,9 @@ impl Store {
             pairings: noun.clone(),
             factory_list: noun.clone(),
             connections: noun.clone(),
-            video_sessions: noun,
+            video_sessions: noun.clone(),
+            paths: noun.clone(),
+            relay_policies: noun,
             sqlite,
         })
     }

@@ -1,12 +1,14 @@
-//! Video sessions: who watched which camera, past and present.
+//! Video sessions: who watched which camera, past and present, and over which path.
 
 use async_trait::async_trait;
-use heron_protocol::TenantId;
+use heron_protocol::messages::EndReason;
+use heron_protocol::{SessionId, TenantId};
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
 
 use super::{Sqlite, StoreError, checked};
-use crate::signalling::{Phases, SessionLog, SessionRecord};
+use crate::signalling::{Ends, PathKind, Phases, SessionLog, SessionRecord};
+use crate::turn::Relayed;
 
 /// A session with the names that belong to its ids, as far as they are still known.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,6 +19,14 @@ pub struct VideoSessionRow {
     pub camera_name: Option<String>,
     /// What the person is called.
     pub person_name: Option<String>,
+    /// The TURN server on the way: its URL.
+    pub relay: Option<String>,
+    /// What a TURN server carried of it, where the server says.
+    pub relayed_bytes: Option<u64>,
+    /// The same for each end.
+    pub relayed_ends: Option<Relayed>,
+    /// Of a session of before there were kinds of paths: `direct` or `relayed`.
+    pub former_path: Option<String>,
 }
 
 /// Video sessions, stored. Signalling writes them through [`SessionLog`].
@@ -29,6 +39,12 @@ pub trait VideoSessions: SessionLog {
         camera: Option<&str>,
         limit: u32,
     ) -> Result<Vec<VideoSessionRow>, StoreError>;
+    /// One of a tenant.
+    async fn one(
+        &self,
+        tenant: &TenantId,
+        session: &SessionId,
+    ) -> Result<Option<VideoSessionRow>, StoreError>;
     /// Ends those that a former run of the server left open; returns how many.
     async fn end_open(&self, now_ms: i64, reason: &str) -> Result<u64, StoreError>;
 }
@@ -38,12 +54,15 @@ impl Sqlite {
         let phases = &record.phases;
         sqlx::query(
             "INSERT INTO video_session (id, tenant, camera, person, browser, opened_ms, ended_ms, path,
-                 signal_ms, ice_ms, dtls_ms, first_packet_ms, first_frame_ms, bytes, end_reason)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                 signal_ms, ice_ms, dtls_ms, first_packet_ms, first_frame_ms, bytes, end_reason,
+                 kind, relay, restarts, ends, end_code)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
              ON CONFLICT (id) DO UPDATE SET
                  ended_ms = excluded.ended_ms, path = excluded.path, signal_ms = excluded.signal_ms,
                  ice_ms = excluded.ice_ms, dtls_ms = excluded.dtls_ms, first_packet_ms = excluded.first_packet_ms,
-                 first_frame_ms = excluded.first_frame_ms, bytes = excluded.bytes, end_reason = excluded.end_reason",
+                 first_frame_ms = excluded.first_frame_ms, bytes = excluded.bytes, end_reason = excluded.end_reason,
+                 kind = excluded.kind, relay = excluded.relay, restarts = excluded.restarts, ends = excluded.ends,
+                 end_code = excluded.end_code",
         )
         .bind(record.session.as_str())
         .bind(record.tenant.as_str())
@@ -52,7 +71,7 @@ impl Sqlite {
         .bind(record.browser.as_str())
         .bind(record.opened_ms)
         .bind(record.ended_ms)
-        .bind(&record.path)
+        .bind(record.path.map(PathKind::directness))
         .bind(phases.signal_ms)
         .bind(phases.ice_ms)
         .bind(phases.dtls_ms)
@@ -60,13 +79,34 @@ impl Sqlite {
         .bind(phases.first_frame_ms)
         .bind(i64::try_from(record.bytes).unwrap_or(i64::MAX))
         .bind(&record.end_reason)
+        .bind(record.path.map(PathKind::as_str))
+        .bind(record.ends.relay())
+        .bind(record.restarts)
+        .bind(serde_json::to_string(&record.ends)?)
+        .bind(record.end.and_then(end_code))
         .execute(&self.pool)
         .await?;
         Ok(())
     }
 }
 
+/// An end as its column has it: the protocol's name.
+fn end_code(end: EndReason) -> Option<String> {
+    let name = serde_json::to_value(end).ok()?;
+    name.as_str().map(str::to_owned)
+}
+
 fn video_session(row: &SqliteRow) -> Result<VideoSessionRow, StoreError> {
+    let text = |column| row.try_get::<Option<String>, _>(column);
+    let bytes = |count| u64::try_from(count).unwrap_or(0);
+    let ends = text("ends")?
+        .map(|json| {
+            serde_json::from_str::<Ends>(&json).map_err(|_| StoreError::Corrupt {
+                what: "record of a path",
+                value: json,
+            })
+        })
+        .transpose()?;
     let record = SessionRecord {
         session: checked("session id", row.try_get("id")?)?,
         tenant: checked("tenant", row.try_get("tenant")?)?,
@@ -75,7 +115,9 @@ fn video_session(row: &SqliteRow) -> Result<VideoSessionRow, StoreError> {
         browser: checked("browser id", row.try_get("browser")?)?,
         opened_ms: row.try_get("opened_ms")?,
         ended_ms: row.try_get("ended_ms")?,
-        path: row.try_get("path")?,
+        path: text("kind")?.as_deref().and_then(PathKind::named),
+        ends: ends.unwrap_or_default(),
+        restarts: row.try_get("restarts")?,
         phases: Phases {
             signal_ms: row.try_get("signal_ms")?,
             ice_ms: row.try_get("ice_ms")?,
@@ -83,14 +125,28 @@ fn video_session(row: &SqliteRow) -> Result<VideoSessionRow, StoreError> {
             first_packet_ms: row.try_get("first_packet_ms")?,
             first_frame_ms: row.try_get("first_frame_ms")?,
         },
-        bytes: u64::try_from(row.try_get::<i64, _>("bytes")?).unwrap_or(0),
-        end_reason: row.try_get("end_reason")?,
+        bytes: bytes(row.try_get::<i64, _>("bytes")?),
+        end: text("end_code")?.and_then(|code| serde_json::from_value(code.into()).ok()),
+        end_reason: text("end_reason")?,
     };
     Ok(VideoSessionRow {
         record,
-        camera_name: row.try_get("camera_name")?,
-        person_name: row.try_get("person_name")?,
+        camera_name: text("camera_name")?,
+        person_name: text("person_name")?,
+        relay: text("relay")?,
+        relayed_bytes: row.try_get::<Option<i64>, _>("relayed_bytes")?.map(bytes),
+        relayed_ends: relayed_ends(row)?,
+        former_path: text("path")?,
     })
+}
+
+fn relayed_ends(row: &SqliteRow) -> Result<Option<Relayed>, StoreError> {
+    let bytes = |column| row.try_get::<Option<i64>, _>(column);
+    let ends = bytes("relayed_viewer_bytes")?.zip(bytes("relayed_device_bytes")?);
+    Ok(ends.map(|(viewer, device)| Relayed {
+        viewer: viewer.cast_unsigned(),
+        device: device.cast_unsigned(),
+    }))
 }
 
 #[async_trait]
@@ -117,10 +173,7 @@ impl VideoSessions for Sqlite {
         limit: u32,
     ) -> Result<Vec<VideoSessionRow>, StoreError> {
         let rows = sqlx::query(
-            "SELECT video_session.*, camera.name AS camera_name, person.name AS person_name FROM video_session
-             LEFT JOIN camera ON camera.id = video_session.camera
-             LEFT JOIN person ON person.id = video_session.person
-             WHERE video_session.tenant = ?1 AND (?2 IS NULL OR video_session.camera = ?2)
+            "SELECT * FROM named_video_session WHERE tenant = ?1 AND (?2 IS NULL OR camera = ?2)
              ORDER BY opened_ms DESC LIMIT ?3",
         )
         .bind(tenant.as_str())
@@ -129,6 +182,19 @@ impl VideoSessions for Sqlite {
         .fetch_all(&self.pool)
         .await?;
         rows.iter().map(video_session).collect()
+    }
+
+    async fn one(
+        &self,
+        tenant: &TenantId,
+        session: &SessionId,
+    ) -> Result<Option<VideoSessionRow>, StoreError> {
+        let row = sqlx::query("SELECT * FROM named_video_session WHERE tenant = ? AND id = ?")
+            .bind(tenant.as_str())
+            .bind(session.as_str())
+            .fetch_optional(&self.pool)
+            .await?;
+        row.as_ref().map(video_session).transpose()
     }
 
     async fn end_open(&self, now_ms: i64, reason: &str) -> Result<u64, StoreError> {

@@ -1,25 +1,31 @@
 //! Accepts connections and serves HTTP/1.1 on them, with bounds on how many there are and how slow they may be.
+//!
+//! The HTTPS listener is also the way to TURN where only its port is open: a connection whose first byte, in TLS, begins
+//! a STUN message (RFC 8489, section 5: the first two bits are zero, and methods are small) goes to the TURN server.
+//! HTTP begins with a letter.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use axum::{Extension, Router};
+use heron_turn::TurnServer;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
-use rustls::ServerConfig;
-use tokio::io::{AsyncRead, AsyncWrite};
+use rustls::server::Acceptor;
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tower::Layer as _;
 
+use super::tls::{HttpsTls, STUN_TURN};
 use crate::access::{Arrival, DeviceConnection};
 use crate::identity::ShownCertificate;
 
@@ -31,14 +37,16 @@ const HEADERS: usize = 32 * 1024;
 const HEADER_COUNT: usize = 64;
 /// After which requests that still run at shutdown are cut off.
 const GRACE: Duration = Duration::from_secs(5);
+/// Below it is the first byte of a STUN message.
+const STUN_BELOW: u8 = 0x04;
 /// When no connection can be accepted, most likely all file descriptors are in use: wait for some to close.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// How connections are protected.
 #[derive(Clone)]
 pub enum Security {
-    /// By TLS.
-    Tls(Arc<ServerConfig>),
+    /// By TLS; what is TURN there goes to that server, if there is one.
+    Tls(Arc<HttpsTls>, Weak<TurnServer>),
     /// By not leaving this machine.
     Loopback,
 }
@@ -133,18 +141,43 @@ impl Connection {
         let _ = stream.set_nodelay(true);
         match security {
             Security::Loopback => self.serve_http(stream, false, None, site).await,
-            Security::Tls(config) => {
-                match timeout(SLOWEST, TlsAcceptor::from(config).accept(stream)).await {
-                    Ok(Ok(stream)) => {
-                        let shown = shown_certificate(&stream);
-                        self.serve_http(stream, true, shown, site).await;
-                    }
+            Security::Tls(tls, relay) => {
+                let handshake = async {
+                    let begun = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+                    let config = tls.answer(&begun.client_hello());
+                    begun.into_stream(config).await
+                };
+                match timeout(SLOWEST, handshake).await {
+                    Ok(Ok(stream)) => self.serve_tls(stream, relay, site).await,
                     Ok(Err(error)) => {
                         tracing::debug!(peer = %self.peer, %error, "TLS handshake failed");
                     }
                     Err(_) => tracing::debug!(peer = %self.peer, "TLS handshake took too long"),
                 }
             }
+        }
+    }
+
+    /// TURN or HTTP, as the first byte says.
+    async fn serve_tls(self, stream: TlsStream<TcpStream>, relay: Weak<TurnServer>, site: Router) {
+        let shown = shown_certificate(&stream);
+        let is_named = stream.get_ref().1.alpn_protocol() == Some(STUN_TURN);
+        let mut stream = BufReader::new(stream);
+        let first = match timeout(SLOWEST, stream.fill_buf()).await {
+            Ok(Ok(bytes)) => bytes.first().copied(),
+            Ok(Err(_)) | Err(_) => None,
+        };
+        match first {
+            None => tracing::debug!(peer = %self.peer, "connection without a word"),
+            Some(first) if is_named || first < STUN_BELOW => {
+                let serving = relay
+                    .upgrade()
+                    .map(|relay| relay.serve_stream(stream, self.peer));
+                if let Some(serving) = serving {
+                    serving.await;
+                }
+            }
+            Some(_) => self.serve_http(stream, true, shown, site).await,
         }
     }
 

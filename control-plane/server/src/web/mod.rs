@@ -18,7 +18,7 @@ use tower_http::timeout::TimeoutLayer;
 pub use device_certificates::device_certificates;
 pub use listener::{HttpListener, Security};
 pub use mqtt_socket::{MQTT_PATH, MqttSocket, Upstream};
-pub use tls::{TlsError, client_config, server_config};
+pub use tls::{HttpsTls, TlsError, client_config, relay_tls};
 
 use crate::brokers::Hooks;
 use crate::{access, api, est};

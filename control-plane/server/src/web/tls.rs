@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::crypto::ring;
+use rustls::server::{ClientHello, WebPkiClientVerifier};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::pem::PemObject as _;
@@ -11,6 +12,11 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use thiserror::Error;
 
 use crate::identity::Issued;
+
+/// TURN in TLS (RFC 7443).
+pub(super) const STUN_TURN: &[u8] = b"stun.turn";
+/// HTTP/1.1 is the only HTTP that is offered (RFC 7301): the dashboard is a handful of files, and WebSockets want it.
+const HTTP: &[u8] = b"http/1.1";
 
 /// Why a certificate and a key do not make a TLS server.
 #[derive(Debug, Error)]
@@ -38,16 +44,62 @@ pub enum TlsError {
     },
 }
 
-/// Reads a certificate chain and its key, both PEM; `clients` judges the certificates that clients show. HTTP/1.1 is all that is offered (RFC 7301): the dashboard is a
-/// handful of files, and WebSockets want it.
+/// The TLS of the HTTPS listener, which speaks TURN too (RFC 7443).
+///
+/// Devices show their certificates there, but only who names HTTP in the handshake is asked for one: a browser ends
+/// its connection to a TURN server that asks, even if it would take no for an answer. Browsers name nothing there.
+pub struct HttpsTls {
+    http: Arc<ServerConfig>,
+    other: Arc<ServerConfig>,
+}
+
+impl HttpsTls {
+    /// Reads a certificate chain and its key, both PEM; `clients` judges the certificates that clients show.
+    ///
+    /// # Errors
+    ///
+    /// [`TlsError`] names the file.
+    pub fn new(
+        certificate: &Path,
+        key: &Path,
+        clients: Arc<dyn ClientCertVerifier>,
+    ) -> Result<Self, TlsError> {
+        let protocols = vec![HTTP.to_vec(), STUN_TURN.to_vec()];
+        Ok(Self {
+            http: config(certificate, key, clients, protocols)?,
+            other: relay_tls(certificate, key)?,
+        })
+    }
+
+    /// How to go on with a client that said this.
+    pub(super) fn answer(&self, hello: &ClientHello<'_>) -> Arc<ServerConfig> {
+        let names_http = hello
+            .alpn()
+            .is_some_and(|mut names| names.any(|name| name == HTTP));
+        Arc::clone(if names_http { &self.http } else { &self.other })
+    }
+}
+
+/// The same for a listener that speaks nothing but TURN. Nobody is asked for a certificate.
 ///
 /// # Errors
 ///
 /// [`TlsError`] names the file.
-pub fn server_config(
+pub fn relay_tls(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsError> {
+    let protocols = vec![STUN_TURN.to_vec()];
+    config(
+        certificate,
+        key,
+        WebPkiClientVerifier::no_client_auth(),
+        protocols,
+    )
+}
+
+fn config(
     certificate: &Path,
     key: &Path,
     clients: Arc<dyn ClientCertVerifier>,
+    protocols: Vec<Vec<u8>>,
 ) -> Result<Arc<ServerConfig>, TlsError> {
     let failed = |file: &Path, reason: String| TlsError::File {
         file: file.to_owned(),
@@ -75,7 +127,7 @@ pub fn server_config(
         .with_client_cert_verifier(clients)
         .with_single_cert(chain, private)
         .map_err(pair)?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = protocols;
     Ok(Arc::new(config))
 }
 

@@ -78,7 +78,7 @@ impl ControlPlane {
             .add(CertificateDer::from_pem_slice(&root).unwrap())
             .unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
+        let mut config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_root_certificates(roots)
@@ -87,6 +87,7 @@ impl ControlPlane {
                 PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap(),
             )
             .unwrap();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Client {
             address: self.server.https_address(),
             tls: TlsConnector::from(Arc::new(config)),
