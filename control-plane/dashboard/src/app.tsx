@@ -6,7 +6,10 @@ import { HeronProvider } from './fleet/heron';
 import { CamerasPage } from './pages/cameras';
 import { IdentityPage } from './pages/identity';
 import { LivePage } from './pages/live';
+import { NetworkPage } from './pages/network';
 import { PairPage } from './pages/pair';
+import { PathsPage } from './pages/paths';
+import { SessionPage } from './pages/session';
 import { SessionsPage } from './pages/sessions';
 import { SignInPage } from './pages/sign-in';
 import { PageLink } from './parts/link';
@@ -59,6 +62,10 @@ function Pages(props: { onSignedOut: () => void }) {
     const current = route();
     return current.page === 'pair' ? current.code : undefined;
   };
+  const session = () => {
+    const current = route();
+    return current.page === 'session' ? current.session : undefined;
+  };
   // A reader of the screen begins each page at its top.
   createEffect(
     on(
@@ -86,6 +93,15 @@ function Pages(props: { onSignedOut: () => void }) {
       </Match>
       <Match when={route().page === 'sessions'}>
         <SessionsPage onSignedOut={props.onSignedOut} />
+      </Match>
+      <Match when={session()} keyed>
+        {(session) => <SessionPage session={session} onSignedOut={props.onSignedOut} />}
+      </Match>
+      <Match when={route().page === 'paths'}>
+        <PathsPage onSignedOut={props.onSignedOut} />
+      </Match>
+      <Match when={route().page === 'network'}>
+        <NetworkPage />
       </Match>
       <Match when={route().page === 'unknown'}>
         <div class="nothing">

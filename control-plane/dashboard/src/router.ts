@@ -9,8 +9,12 @@ export type Route =
   | { page: 'identity'; device: string }
   | { page: 'pair'; code: string }
   | { page: 'sessions' }
+  | { page: 'session'; session: string }
+  | { page: 'paths' }
+  | { page: 'network' }
   | { page: 'unknown' };
 
+const SESSION = /^[0-9a-f]{32}$/;
 const DEVICE = /^[a-z0-9-]{8,40}$/;
 
 /** The page of an address. */
@@ -27,6 +31,11 @@ export function parseRoute(path: string): Route {
     if (code !== undefined) return { page: 'pair', code };
   }
   if (first === 'sessions' && second === undefined) return { page: 'sessions' };
+  if (first === 'sessions' && second !== undefined && more === undefined && SESSION.test(second)) {
+    return { page: 'session', session: second };
+  }
+  if (first === 'paths' && second === undefined) return { page: 'paths' };
+  if (first === 'network' && second === undefined) return { page: 'network' };
   return { page: 'unknown' };
 }
 

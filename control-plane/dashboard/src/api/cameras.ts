@@ -15,6 +15,8 @@ export interface Camera {
   since_ms: number | null;
   firmware: string | null;
   viewers: number;
+  /** What it reports of itself, by section. */
+  state: Record<string, unknown>;
 }
 
 export interface CameraDetail extends Camera {

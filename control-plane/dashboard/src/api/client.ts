@@ -26,6 +26,9 @@ export class Unreachable extends Error {
   }
 }
 
+/** Longer than this nobody waits: the network may have changed under the connection, which would never end. */
+const PATIENCE_MS = 20_000;
+
 /** Sends a request and reads the answer; `body` travels as JSON. */
 export async function request<T>(method: 'GET' | 'POST' | 'DELETE', path: string, body?: unknown): Promise<T> {
   const response = await send(method, path, body);
@@ -36,7 +39,7 @@ export async function request<T>(method: 'GET' | 'POST' | 'DELETE', path: string
 async function send(method: string, path: string, body: unknown): Promise<Response> {
   const json = body === undefined ? {} : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } };
   try {
-    return await fetch(`/api/v1${path}`, { method, credentials: 'same-origin', cache: 'no-store', ...json });
+    return await fetch(`/api/v1${path}`, { method, signal: AbortSignal.timeout(PATIENCE_MS), credentials: 'same-origin', cache: 'no-store', ...json });
   } catch {
     throw new Unreachable();
   }

@@ -8,6 +8,7 @@ import { type Camera, forgetIdentityKeys, listCameras } from '../api/cameras';
 import { Problem } from '../api/client';
 import { type Me, signOut } from '../api/people';
 import { Link, type LinkState } from '../signalling/link';
+import { watchNetwork } from '../signalling/network';
 import { forgetStills } from '../stills/store';
 import { withUpdate } from './presence';
 
@@ -86,12 +87,12 @@ export function HeronProvider(props: ParentProps<{ me: Me; onSignedOut: () => vo
   onMount(() => {
     void reload();
     document.addEventListener('visibilitychange', wake);
-    window.addEventListener('online', wake);
+    const unwatch = watchNetwork(() => link.wake());
+    onCleanup(unwatch);
   });
   onCleanup(() => {
     clearTimeout(soon);
     document.removeEventListener('visibilitychange', wake);
-    window.removeEventListener('online', wake);
     link.stop();
   });
 

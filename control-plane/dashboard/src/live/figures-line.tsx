@@ -5,6 +5,7 @@ import type { Rung } from '../rtc/call';
 import { type Figures, relayed } from '../rtc/figures';
 import type { ViewerPhases } from '../signalling/messages';
 import { bitRate, milliseconds } from '../text/format';
+import { pathSentence } from '../text/paths';
 
 interface Figure {
   name: string;
@@ -53,7 +54,7 @@ function describe(now: Figures | undefined, rung: Rung | null, phases: ViewerPha
     {
       name: 'Path',
       value: known(now?.path, (path) => (relayed(path) ? 'Relayed' : 'Direct')),
-      hint: known(now?.path, ({ local, remote, protocol }) => `${local} to ${remote} over ${protocol}`),
+      hint: known(now?.path, pathSentence),
     },
     { name: 'Round trip', value: known(now?.roundTripMs, milliseconds) },
     {

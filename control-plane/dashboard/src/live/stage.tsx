@@ -30,6 +30,7 @@ export function Stage(props: StageProps) {
   let video!: HTMLVideoElement;
   let resting: ReturnType<typeof setTimeout> | undefined;
   const live = () => props.status.tone === 'live';
+  const mending = () => props.status.tone === 'mending';
   const moved = () => {
     setIdle(false);
     clearTimeout(resting);
@@ -57,7 +58,7 @@ export function Stage(props: StageProps) {
   return (
     <section
       class="stage"
-      classList={{ 'stage-live': live(), 'stage-idle': idle() && live() }}
+      classList={{ 'stage-live': live(), 'stage-mending': mending(), 'stage-idle': idle() && live() }}
       ref={(element) => props.stage(element)}
       aria-label={`Live picture of ${props.name}`}
       onPointerMove={moved}
@@ -65,7 +66,7 @@ export function Stage(props: StageProps) {
       onFocusIn={moved}
       onKeyDown={moved}
     >
-      <Show when={!live()}>
+      <Show when={!live() && !mending()}>
         <div class="stage-still">
           <StillPicture device={props.device} name={props.name} />
         </div>
@@ -87,7 +88,7 @@ export function Stage(props: StageProps) {
         <TrustBadge trust={props.trust} />
       </div>
       <div class={`status status-${props.status.tone}`}>
-        <Show when={props.status.tone === 'busy'}>
+        <Show when={props.status.tone === 'busy' || mending()}>
           <span class="spinner" aria-hidden="true" />
         </Show>
         <Show when={live()}>

@@ -4,7 +4,7 @@ import { statusText } from './status';
 
 test('a person is told what happens, and what to do', () => {
   expect(statusText({ at: 'playing' }, '')).toMatchObject({ headline: 'Live', tone: 'live', again: false });
-  expect(statusText({ at: 'interrupted' }, '').headline).toBe('Connection lost: reconnecting…');
+  expect(statusText({ at: 'interrupted' }, '')).toMatchObject({ headline: 'Looking for another path…', tone: 'mending' });
 
   const lost = { reason: 'viewer_vanished', detail: '' } as const;
   for (const at of ['opening', 'answering', 'connecting'] as const) {

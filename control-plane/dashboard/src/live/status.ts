@@ -11,7 +11,7 @@ export interface StatusText {
   /** One more sentence, where it helps. */
   detail: string;
   /** How it looks. */
-  tone: 'live' | 'busy' | 'waiting' | 'bad';
+  tone: 'live' | 'mending' | 'busy' | 'waiting' | 'bad';
   /** Whether the person can do something by trying again. */
   again: boolean;
 }
@@ -30,7 +30,8 @@ export function statusText(status: Status, offline: string, standing: Standing =
     case 'playing':
       return { headline: 'Live', detail: '', tone: 'live', again: false };
     case 'interrupted':
-      return busy('Connection lost: reconnecting…');
+      // The last picture stays.
+      return { headline: 'Looking for another path…', detail: '', tone: 'mending', again: false };
     case 'retrying':
       return tryingAgain(status.end);
     case 'unsignalled':

@@ -7,6 +7,7 @@ import { expose } from '../live/debug';
 import { FiguresLine } from '../live/figures-line';
 import { createFullScreen } from '../live/full-screen';
 import { createImage } from '../live/image';
+import { NetworkPanel } from '../live/network-panel';
 import { ImagePanel } from '../live/image-panel';
 import { watchFrames } from '../live/shown-frames';
 import { createSnapshot } from '../live/snapshot';
@@ -23,6 +24,7 @@ import type { Rung } from '../rtc/call';
 import type { Figures } from '../rtc/figures';
 import { Player, type Status } from '../rtc/player';
 import type { ViewerPhases } from '../signalling/messages';
+import { watchNetwork } from '../signalling/network';
 import { ago } from '../text/format';
 import { offlineReason } from '../text/reasons';
 
@@ -106,6 +108,7 @@ function Watch(props: { device: string }) {
   player.start(movedAt() ?? performance.now());
   onCleanup(() => leaving());
 
+  const reportedTest = () => (camera()?.state['network'] as { self_test?: unknown } | undefined)?.self_test;
   const text = () => statusText(status(), absence(), camera()?.standing);
   const trust = (): Trust => {
     const current = status();
@@ -145,7 +148,9 @@ function Watch(props: { device: string }) {
     const hide = expose(player);
     document.addEventListener('keydown', shortcut);
     window.addEventListener('pagehide', leaving);
+    const unwatchNetwork = watchNetwork(() => player.networkChanged());
     onCleanup(() => {
+      unwatchNetwork();
       unwatch();
       hide();
       document.removeEventListener('keydown', shortcut);
@@ -199,6 +204,11 @@ function Watch(props: { device: string }) {
         </Show>
       </div>
       <FiguresLine figures={figures()} rung={rung()} phases={phases()} />
+      <NetworkPanel
+        path={figures()?.path ?? null}
+        reported={reportedTest()}
+        call={reachable() ? player.call : undefined}
+      />
       <p class="keys" aria-hidden="true">
         <kbd>m</kbd> sound <Show when={mayTalk()}><kbd>t</kbd> talk </Show><kbd>s</kbd> save a picture <Show when={settings.there()}><kbd>p</kbd> picture </Show><kbd>f</kbd> full screen <kbd>Esc</kbd> back
       </p>

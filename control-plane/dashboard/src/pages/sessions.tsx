@@ -2,10 +2,13 @@
 
 import { createResource, For, onCleanup, onMount, Show } from 'solid-js';
 import { Problem } from '../api/client';
-import { recentSessions, type SessionPhases, type VideoSession } from '../api/sessions';
+import { recentSessions, type VideoSession } from '../api/sessions';
 import { PageLink } from '../parts/link';
 import { now } from '../parts/ticking';
 import { Trouble } from '../parts/trouble';
+import { SessionsHead } from '../sessions/head';
+import { PathTag } from '../sessions/path-tag';
+import { PhaseBar } from '../sessions/phase-bar';
 import { bytes, clock, duration } from '../text/format';
 import { storedEnd } from '../text/reasons';
 
@@ -30,12 +33,10 @@ export function SessionsPage(props: { onSignedOut: () => void }) {
   const list = () => (sessions.error ? undefined : sessions.latest);
   return (
     <>
-      <div class="page-head">
-        <div>
-          <h1>Sessions</h1>
-          <p class="lead">Who watched which camera, over which path, and how long the picture took to start.</p>
-        </div>
-      </div>
+      <SessionsHead
+        title="Sessions"
+        lead="Who watched which camera, over which path, and how long the picture took to start."
+      />
       <Trouble text={(sessions.error as Error | undefined)?.message} onAgain={() => void refetch()} />
       <Show when={list()}>
         {(list) => (
@@ -69,14 +70,21 @@ function Row(props: { session: VideoSession }) {
   const length = () => (props.session.ended_ms ?? now()) - props.session.opened_ms;
   return (
     <tr data-testid={`session-${props.session.id}`}>
-      <td data-label="When">{clock(props.session.opened_ms, now())}</td>
+      <td data-label="When">
+        <PageLink href={`/sessions/${props.session.id}`} testId="session-link">
+          {clock(props.session.opened_ms, now())}
+        </PageLink>
+      </td>
       <td data-label="Camera">
         <PageLink href={`/cameras/${props.session.camera}`}>{props.session.camera_name ?? props.session.camera}</PageLink>
       </td>
       <td data-label="Viewer">{props.session.person_name ?? props.session.person}</td>
       <td data-label="Path">
-        <Show when={props.session.path} fallback="–">
-          {(path) => <span class={`tag tag-${path()}`}>{path() === 'relayed' ? 'Relayed' : 'Direct'}</span>}
+        <PathTag session={props.session} />
+        <Show when={props.session.restarts > 0}>
+          <span class="restarts" title="How often another path was looked for meanwhile">
+            {props.session.restarts === 1 ? '1 change' : `${props.session.restarts} changes`}
+          </span>
         </Show>
       </td>
       <td data-label="Start">
@@ -86,49 +94,11 @@ function Row(props: { session: VideoSession }) {
       <td data-label="Data">{bytes(props.session.bytes)}</td>
       <td data-label="Ended">
         <Show when={!running()} fallback={<span class="tag tag-running">Watching now</span>}>
-          {props.session.end_reason ? storedEnd(props.session.end_reason) : '–'}
+          {endWords(props.session)}
         </Show>
       </td>
     </tr>
   );
 }
 
-const PHASE_NAMES = [
-  ['signal_ms', 'signalling'],
-  ['ice_ms', 'path'],
-  ['dtls_ms', 'encryption'],
-  ['first_packet_ms', 'first packet'],
-  ['first_frame_ms', 'first picture'],
-] as const;
-
-/** The phases as a bar, each as long as it took; a second fills it. */
-function PhaseBar(props: { phases: SessionPhases }) {
-  const known = () => {
-    let before = 0;
-    return PHASE_NAMES.flatMap(([key, name]) => {
-      const end = props.phases[key];
-      if (end === null || end < before) return [];
-      const part = { name, from: before, took: end - before };
-      before = end;
-      return [part];
-    });
-  };
-  const total = () => known().reduce((sum, { took }) => sum + took, 0);
-  const words = () => known().map(({ name, took }) => `${name} ${Math.round(took)} ms`);
-  const scale = () => 100 / Math.max(1000, total());
-  return (
-    <Show when={known().length > 0} fallback="–">
-      <span class="phases" title={words().join(', ')}>
-        <svg class="phase-bar" viewBox="0 0 100 6" preserveAspectRatio="none" role="img" aria-label={words().join(', ')}>
-          <rect class="phase-ground" width="100" height="6" />
-          <For each={known()}>
-            {({ from, took }, index) => (
-              <rect class={`phase-${index()}`} x={from * scale()} width={Math.max(0.5, took * scale())} height="6" />
-            )}
-          </For>
-        </svg>
-        {Math.round(total())} ms
-      </span>
-    </Show>
-  );
-}
+const endWords = ({ end, end_reason: words }: VideoSession): string => (end ? storedEnd(end) : words ?? '–');

@@ -9,7 +9,7 @@ import { Logo } from './logo';
 
 export function Shell(props: ParentProps) {
   const heron = useHeron();
-  const current = (page: string) => (route().page === page ? 'page' : undefined);
+  const current = (...pages: string[]) => (pages.includes(route().page) ? 'page' : undefined);
   return (
     <>
       <a class="skip" href="#page">
@@ -25,7 +25,7 @@ export function Shell(props: ParentProps) {
             <CameraIcon />
             <span>Cameras</span>
           </PageLink>
-          <PageLink href="/sessions" aria-current={current('sessions')}>
+          <PageLink href="/sessions" aria-current={current('sessions', 'session', 'paths', 'network')}>
             <HistoryIcon />
             <span>Sessions</span>
           </PageLink>

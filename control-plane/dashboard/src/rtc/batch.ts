@@ -19,6 +19,12 @@ export class Batch<T> {
     if (this.#items.length >= this.limit) this.#due = now;
   }
 
+  /** Forgets what has not been taken. */
+  clear(): void {
+    this.#items = [];
+    this.#due = undefined;
+  }
+
   /** When {@link take} has something to give; `undefined` while there is nothing to wait for. */
   get due(): number | undefined {
     return this.#due;

@@ -7,15 +7,19 @@
  *    +-----------+------------+------------+-------------+--> ended (once)
  * ```
  *
+ * A path that is lost, or that a change of the network makes doubtful, is looked for anew within the same session
+ * ({@link Mending}): a new offer, fresh credentials, an answer with a proof of its own. The last picture stays meanwhile.
+ *
  * The answer is applied only after the camera's proof was verified. Candidates that come before it wait; a message
  * whose number was seen is dropped. A call never begins anew: the player makes another one.
  */
 
-import { type EndReason, MAX_CANDIDATES, type Right, type ViewDown, type ViewerStats, type ViewUp } from '../signalling/messages';
+import { type EndReason, type IceServer, MAX_CANDIDATES, type Right, type ViewDown, type ViewerStats, type ViewUp } from '../signalling/messages';
 import { newCallId } from '../signalling/topics';
 import { Batch } from './batch';
 import { Control } from './control';
 import { type Figures, figures, type ShownFrame } from './figures';
+import { Mending } from './mending';
 import { fromWire, toWire, useServers, viewingPeer } from './peer';
 import { Phases } from './phases';
 import { type Keys, Untrusted, verifyProof } from './trust';
@@ -54,8 +58,8 @@ const BATCH_MS = 20;
 const FRAMES_KEPT = 30;
 const ANSWER_TIMEOUT_MS = 10_000;
 const CONNECT_TIMEOUT_MS = 20_000;
-/** ICE may mend a broken path by itself within this. */
-const INTERRUPTION_MS = 5000;
+/** So often it is seen to that something still comes. */
+const WATCH_MS = 500;
 
 export class Call {
   readonly phases: Phases;
@@ -78,6 +82,12 @@ export class Call {
   #ended = false;
   #deadline: ReturnType<typeof setTimeout> | undefined;
   #flush: ReturnType<typeof setTimeout> | undefined;
+  readonly #mending = new Mending();
+  #watch: ReturnType<typeof setInterval> | undefined;
+  /** The offer of a restart, until the control plane has the servers for it. */
+  #renewal: RTCSessionDescriptionInit | undefined;
+  /** A restart is under way: candidates wait for its answer. */
+  #renewing = false;
   readonly #shown: ShownFrame[] = [];
   #figures: Figures | undefined;
 
@@ -107,7 +117,8 @@ export class Call {
     this.#shown.push(frame);
     if (this.#shown.length > FRAMES_KEPT) this.#shown.shift();
     const first = this.phases.end('first_frame', performance.now());
-    this.#become('playing');
+    // The browser may still show what came before the path broke.
+    if (!this.#mending.broken) this.#become('playing');
     return first;
   }
 
@@ -142,8 +153,8 @@ export class Call {
   }
 
   /** Calls a method of the camera. */
-  call(method: string, params?: Record<string, unknown>): Promise<unknown> {
-    return this.#control.call(method, params);
+  call(method: string, params?: Record<string, unknown>, patience?: number): Promise<unknown> {
+    return this.#control.call(method, params, patience);
   }
 
   /** Whether the camera can be called now. */
@@ -159,6 +170,12 @@ export class Call {
   /** Sends the camera this sound, or none. */
   send(track: MediaStreamTrack | null): Promise<void> {
     return this.#viewing.audio.sender.replaceTrack(track);
+  }
+
+  /** The network here changed, or the link is back: another path may be there, and may be asked for. */
+  surroundingsChanged(network: boolean): void {
+    if (network && this.trusted) this.#mending.changed(performance.now());
+    this.#mend();
   }
 
   /** The viewer leaves. */
@@ -222,29 +239,42 @@ export class Call {
       case 'candidates':
         for (const candidate of message.candidates) await this.#candidate(fromWire(candidate));
         return;
+      case 'restart_wanted':
+        if (this.trusted) this.#mending.changed(performance.now());
+        return this.#mend();
+      case 'restarted':
+        return this.#restarted(message.ice_servers, message.ice_policy);
       case 'closed':
-        // A control plane that was restarted knows this call no more. The picture does not need it.
-        if (message.reason === 'bad_message' && this.#state === 'playing') return;
+        // A control plane that was restarted knows this call no more. The picture does not need it: it is told again
+        // when it asks for another path.
+        if (this.#state === 'playing' && ['bad_message', 'viewer_vanished'].includes(message.reason)) {
+          return this.#mending.answered();
+        }
         return this.#end({ reason: message.reason, detail: message.detail });
     }
   }
 
   async #answered(sdp: string, proof: string): Promise<void> {
-    if (this.trusted) return;
+    const again = this.trusted;
+    if (again && this.#peer.signalingState !== 'have-local-offer') return;
     const offer = this.#peer.localDescription?.sdp;
     if (this.session === undefined || offer === undefined) throw new Error('an answer came before the session');
     await verifyProof(proof, this.keys, { session: this.session, camera: this.camera, offer, answer: sdp });
     if (this.#ended) return;
-    this.trusted = true;
-    this.phases.end('answered', performance.now());
-    this.#endAfter(CONNECT_TIMEOUT_MS, 'no_path', 'No way through the network to the camera was found.');
-    this.#become('connecting');
+    if (!again) {
+      this.trusted = true;
+      this.phases.end('answered', performance.now());
+      this.#endAfter(CONNECT_TIMEOUT_MS, 'no_path', 'No way through the network to the camera was found.');
+      this.#become('connecting');
+    }
     await this.#peer.setRemoteDescription({ type: 'answer', sdp });
+    this.#renewing = false;
     for (const candidate of this.#early.splice(0)) await this.#candidate(candidate);
+    if (again) this.#mending.answered();
   }
 
   async #candidate(candidate: RTCIceCandidateInit): Promise<void> {
-    if (this.#peer.remoteDescription === null) {
+    if (this.#peer.remoteDescription === null || this.#renewing) {
       if (this.#early.length < 4 * MAX_CANDIDATES) this.#early.push(candidate);
       return;
     }
@@ -253,18 +283,70 @@ export class Call {
   }
 
   #connection(state: RTCPeerConnectionState): void {
+    const now = performance.now();
     if (state === 'connected') {
-      this.phases.end('dtls', performance.now());
+      this.phases.end('dtls', now);
       clearTimeout(this.#deadline);
-      if (this.#state === 'interrupted') this.#become('playing');
-    } else if (state === 'disconnected') {
-      this.#become('interrupted');
-      this.#endAfter(INTERRUPTION_MS, 'viewer_vanished', 'The connection to the camera was lost.');
-    } else if (state === 'failed') {
-      const started = this.#state === 'playing' || this.#state === 'interrupted';
-      if (started) this.#end({ reason: 'viewer_vanished', detail: 'The connection to the camera was lost.' });
-      else this.#end({ reason: 'no_path', detail: 'No way through the network to the camera was found.' });
+      this.#watch ??= setInterval(() => void this.#look(), WATCH_MS);
+      this.#carries();
+    } else if (this.#watch === undefined) {
+      if (state === 'failed') this.#end({ reason: 'no_path', detail: 'No way through the network to the camera was found.' });
+    } else if (state === 'disconnected' || state === 'failed') {
+      if (state === 'failed') this.#mending.failed(now);
+      else this.#mending.lost(now);
+      this.#mend();
     }
+  }
+
+  /** Sees to it that something still comes, and asks for another path where it is time to. */
+  async #look(): Promise<void> {
+    const now = performance.now();
+    const drawn = this.#shown.at(-1)?.expectedDisplayTime ?? 0;
+    const doubtful = this.#mending.broken || now - drawn > WATCH_MS;
+    if (doubtful) {
+      const { bytesOnPath } = await this.figures();
+      const carried = this.#mending.broken && this.#peer.connectionState === 'connected';
+      if (!this.#mending.received(bytesOnPath, now) && carried) this.#carries();
+    }
+    this.#mend();
+  }
+
+  #carries(): void {
+    this.#mending.mended(performance.now());
+    if (this.#state === 'interrupted') this.#become('playing');
+  }
+
+  /** Does what is due about the path. */
+  #mend(): void {
+    const now = performance.now();
+    if (this.#ended || !this.trusted) return;
+    if (this.#mending.broken && this.#state === 'playing') this.#become('interrupted');
+    if (this.#mending.isHopeless(now)) {
+      this.#end({ reason: 'viewer_vanished', detail: 'The connection to the camera was lost.' });
+    } else if (this.#mending.isDue(now)) {
+      void this.#restart().catch((error: unknown) => this.#broke(error));
+    }
+  }
+
+  /** Asks for another path: a new offer, which takes effect when the servers for it have come. */
+  async #restart(): Promise<void> {
+    this.#mending.asked(performance.now());
+    const offer = await this.#peer.createOffer({ iceRestart: true });
+    if (this.#ended) return;
+    // Without a link nobody hears it; it is asked again when the link is back.
+    if (this.signals.say(this.#id, { type: 'restart', offer: offer.sdp ?? '' })) this.#renewal = offer;
+    else this.#mending.unheard(performance.now());
+  }
+
+  async #restarted(servers: IceServer[], policy: RTCIceTransportPolicy): Promise<void> {
+    const offer = this.#renewal;
+    if (offer === undefined) return;
+    this.#renewal = undefined;
+    this.#renewing = true;
+    this.#outgoing.clear();
+    this.#early.length = 0;
+    useServers(this.#peer, servers, policy);
+    await this.#peer.setLocalDescription(offer);
   }
 
   #become(state: CallState): void {
@@ -288,6 +370,7 @@ export class Call {
     this.#ended = true;
     clearTimeout(this.#deadline);
     clearTimeout(this.#flush);
+    clearInterval(this.#watch);
     const reason = end.reason === 'untrusted' ? 'failed' : end.reason;
     if (reason !== 'unsignalled') this.signals.say(this.#id, { type: 'close', reason, detail: end.detail.slice(0, 300) });
     this.#mute();

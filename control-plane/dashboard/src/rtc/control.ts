@@ -50,12 +50,12 @@ export class Control {
   }
 
   /** Calls a method; resolves with its result, rejects with the camera's {@link ControlError}. */
-  call(method: string, params?: Record<string, unknown>): Promise<unknown> {
+  call(method: string, params?: Record<string, unknown>, patience = PATIENCE_MS): Promise<unknown> {
     if (!this.open) return Promise.reject(new Error('The camera cannot be asked: the connection is not open.'));
     const id = this.#next;
     this.#next += 1;
     return new Promise((resolve, reject) => {
-      const deadline = setTimeout(() => this.#take(id)?.reject(new Error('The camera did not answer.')), PATIENCE_MS);
+      const deadline = setTimeout(() => this.#take(id)?.reject(new Error('The camera did not answer.')), patience);
       this.#waiting.set(id, { resolve, reject, deadline });
       this.channel.send(JSON.stringify({ jsonrpc: '2.0', id, method, ...(params === undefined ? {} : { params }) }));
     });

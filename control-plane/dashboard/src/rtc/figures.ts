@@ -24,6 +24,8 @@ export interface Figures {
   latencyMethod: LatencyMethod | null;
   codec: string | null;
   bytesReceived: number;
+  /** Everything that came on the path, reports and all. */
+  bytesOnPath: number;
   framesDecoded: number;
   framesDropped: number;
   freezes: number;
@@ -89,6 +91,7 @@ export function figures(report: Report, shown: readonly ShownFrame[], before: Fi
     ...latency(shown, video, rtt),
     codec: codecOf(all, video),
     bytesReceived,
+    bytesOnPath: number(pair?.['bytesReceived']),
     framesDecoded,
     framesDropped: number(video?.['framesDropped']),
     freezes: number(video?.['freezeCount']),
@@ -167,11 +170,25 @@ function pathOf(all: Map<string, Stats>, pair: Stats | undefined): Path | null {
   const localKind = text(local?.['candidateType']);
   const remoteKind = text(remote?.['candidateType']);
   if (localKind === null || remoteKind === null) return null;
+  const localAddress = addressOf(local);
+  const remoteAddress = addressOf(remote);
+  const relay = localKind === 'relay' ? text(local?.['url']) : null;
   return {
     local: localKind as CandidateKind,
     remote: remoteKind as CandidateKind,
     protocol: text(local?.['protocol']) ?? 'udp',
+    ...(localAddress === null ? {} : { local_address: localAddress }),
+    ...(remoteAddress === null ? {} : { remote_address: remoteAddress }),
+    ...(relay === null ? {} : { relay }),
   };
+}
+
+/** `192.0.2.1:5000`, `[2001:db8::1]:5000`; `null` where the browser keeps the address to itself. */
+function addressOf(candidate: Stats | undefined): string | null {
+  const address = text(candidate?.['address']);
+  const port = maybe(candidate?.['port']);
+  if (!address || port === null) return null;
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
 function codecOf(all: Map<string, Stats>, video: Stats | undefined): string | null {

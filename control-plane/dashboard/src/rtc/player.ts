@@ -91,8 +91,14 @@ export class Player {
   /** The link or the camera changed: what waited for it may begin. */
   surroundingsChanged(): void {
     const { at } = this.#status;
+    this.#call?.surroundingsChanged(false);
     if (at === 'unsignalled' && this.around.linked()) this.start(performance.now());
     if (at === 'offline' && this.around.online()) this.start(performance.now());
+  }
+
+  /** The network here changed: there may be another path. */
+  networkChanged(): void {
+    this.#call?.surroundingsChanged(true);
   }
 
   /** A picture was shown. */

@@ -26,6 +26,8 @@ export interface LinkEvents {
 /** Signalling does not outlive a start: the table gives these messages 15 s. */
 const EXPIRY_S = 15;
 const CONNECT_TIMEOUT_MS = 8000;
+/** The broker acknowledges a message within this, or the connection is taken for dead: TCP would notice much later. */
+const ACKNOWLEDGED_MS = 2500;
 /** A token is renewed when this part of its life is left. */
 const RENEW_AT = 1 / 3;
 
@@ -65,9 +67,12 @@ export class Link {
     const seq = this.#sequence.get(call) ?? 0;
     this.#sequence.set(call, seq + 1);
     const properties = { messageExpiryInterval: EXPIRY_S };
-    this.#client.publish(callUp(this.#token, call), JSON.stringify({ ...message, seq }), { qos: 1, properties });
+    const client = this.#client;
+    const overdue = setTimeout(() => this.#replace(client), ACKNOWLEDGED_MS);
+    const body = JSON.stringify({ ...message, seq });
+    client.publish(callUp(this.#token, call), body, { qos: 1, properties }, () => clearTimeout(overdue));
     // The library lets go of the packet in a timer, which waits until the browser has drawn; we are in a hurry.
-    this.#client.stream.uncork();
+    client.stream.uncork();
     return true;
   }
 
@@ -142,6 +147,15 @@ export class Link {
     this.#client = undefined;
     this.#become(this.#state === 'connecting' ? 'connecting' : 'lost');
     this.#retryLater();
+  }
+
+  /** A connection that leads nowhere: another one, at once. */
+  #replace(client: MqttClient): void {
+    if (client !== this.#client || this.#token === undefined) return;
+    this.#client = undefined;
+    client.end(true);
+    this.#become('lost');
+    this.#open(this.#token);
   }
 
   #retryLater(): void {

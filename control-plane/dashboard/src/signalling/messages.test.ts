@@ -12,6 +12,12 @@ describe('a message to the browser', () => {
       ice_servers: [{ urls: ['turn:a'], username: '', credential: '' }],
     });
     expect(readViewDown(bytes({ type: 'closed', seq: 3, reason: 'limit' }))).toMatchObject({ detail: '' });
+    expect(readViewDown(bytes({ type: 'restarted', seq: 4, ice_servers: [{ urls: ['stun:a'] }] }))).toEqual({
+      ...{ type: 'restarted', seq: 4, ice_policy: 'all' },
+      ice_servers: [{ urls: ['stun:a'], username: '', credential: '' }],
+    });
+    const wanted = { type: 'restart_wanted', seq: 5, reason: 'network_changed' };
+    expect(readViewDown(bytes(wanted))).toEqual(wanted);
     const host = { candidate: 'candidate:1', sdp_mid: '0', sdp_m_line_index: 0 };
     expect(readViewDown(bytes({ type: 'candidates', seq: 2, candidates: [host] }))).toMatchObject({ candidates: [host] });
   });
@@ -35,8 +41,10 @@ describe('a camera update', () => {
   const presence = { online: false, reason: 'shutdown', boot_id: 'b', firmware: '0.1.0', seq: 4, at_ms: 9 };
 
   test('is read with or without a presence', () => {
-    expect(readCameraUpdate(bytes({ presence, since_ms: 12 }))).toEqual({ presence, since_ms: 12, viewers: null });
-    expect(readCameraUpdate(bytes({ telemetry: { viewers: 3 } }))).toEqual({ presence: null, since_ms: 0, viewers: 3 });
+    expect(readCameraUpdate(bytes({ presence, since_ms: 12 }))).toEqual({ presence, since_ms: 12, viewers: null, state: {} });
+    expect(readCameraUpdate(bytes({ telemetry: { viewers: 3 }, state: { network: { name: 'eth0' } } }))).toEqual({
+      ...{ presence: null, since_ms: 0, viewers: 3, state: { network: { name: 'eth0' } } },
+    });
   });
 
   test('whose presence is not one is refused', () => {

@@ -27,6 +27,9 @@ export type EndReason =
   | 'bad_message'
   | 'failed';
 
+/** Why an end asks for a new path. */
+export type RestartReason = 'network_changed' | 'path_lost' | 'relay_lost';
+
 export type OfflineReason =
   | 'connection_lost'
   | 'shutdown'
@@ -62,6 +65,10 @@ export interface Path {
   local: CandidateKind;
   remote: CandidateKind;
   protocol: string;
+  local_address?: string;
+  remote_address?: string;
+  /** The URL of the TURN server that this end's address is at. */
+  relay?: string;
 }
 
 /** When each phase of the start ended, in milliseconds since the click; `null` while it has not. */
@@ -90,6 +97,7 @@ export interface ViewerStats {
 export type ViewUp =
   | { type: 'open'; camera: string; offer: string; rights: Right[] }
   | { type: 'candidates'; candidates: Candidate[] }
+  | { type: 'restart'; offer: string }
   | { type: 'stats'; stats: ViewerStats }
   | { type: 'close'; reason: EndReason; detail: string };
 
@@ -98,6 +106,8 @@ export type ViewDown = { seq: number } & (
   | { type: 'opened'; session: string; ice_servers: IceServer[]; ice_policy: 'all' | 'relay' }
   | { type: 'answer'; sdp: string; proof: string }
   | { type: 'candidates'; candidates: Candidate[] }
+  | { type: 'restart_wanted'; reason: RestartReason }
+  | { type: 'restarted'; ice_servers: IceServer[]; ice_policy: 'all' | 'relay' }
   | { type: 'closed'; reason: EndReason; detail: string }
 );
 
@@ -116,6 +126,8 @@ export interface CameraUpdate {
   since_ms: number;
   /** From the newest telemetry: connected viewers. */
   viewers: number | null;
+  /** What it reports of itself, by section, where that changed. */
+  state: Record<string, unknown>;
 }
 
 /** Why a message was refused. */
@@ -131,9 +143,12 @@ export function readViewDown(body: Uint8Array): ViewDown {
         seq,
         type: 'opened',
         session: hex128(message['session'], 'session'),
-        ice_servers: list(message['ice_servers'], 'ice_servers', 8).map(iceServer),
-        ice_policy: message['ice_policy'] === 'relay' ? 'relay' : 'all',
+        ...servers(message),
       };
+    case 'restart_wanted':
+      return { seq, type: 'restart_wanted', reason: text(message['reason'], 'reason') as RestartReason };
+    case 'restarted':
+      return { seq, type: 'restarted', ...servers(message) };
     case 'answer':
       return { seq, type: 'answer', sdp: text(message['sdp'], 'sdp'), proof: text(message['proof'], 'proof') };
     case 'candidates':
@@ -150,7 +165,7 @@ export function readViewDown(body: Uint8Array): ViewDown {
         detail: optional(message['detail'], (detail) => text(detail, 'detail')) ?? '',
       };
     default:
-      throw new Refused(`type must be opened, answer, candidates or closed, got ${JSON.stringify(message['type'])}`);
+      throw new Refused(`type must be opened, answer, candidates, restart_wanted, restarted or closed, got ${JSON.stringify(message['type'])}`);
   }
 }
 
@@ -161,6 +176,7 @@ export function readCameraUpdate(body: Uint8Array): CameraUpdate {
     presence: optional(message['presence'], presence) ?? null,
     since_ms: optional(message['since_ms'], (since) => number(since, 'since_ms')) ?? 0,
     viewers: optional(message['telemetry'], viewers) ?? null,
+    state: optional(message['state'], (state) => object(state, 'state')) ?? {},
   };
 }
 
@@ -179,6 +195,13 @@ function presence(value: unknown): Presence {
     boot_id: text(fields['boot_id'], 'presence.boot_id'),
     seq: number(fields['seq'], 'presence.seq'),
     at_ms: number(fields['at_ms'], 'presence.at_ms'),
+  };
+}
+
+function servers(message: Record<string, unknown>): { ice_servers: IceServer[]; ice_policy: 'all' | 'relay' } {
+  return {
+    ice_servers: list(message['ice_servers'], 'ice_servers', 8).map(iceServer),
+    ice_policy: message['ice_policy'] === 'relay' ? 'relay' : 'all',
   };
 }
 

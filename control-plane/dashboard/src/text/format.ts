@@ -46,6 +46,12 @@ export function bitRate(kbps: number): string {
   return kbps < 1000 ? `${Math.round(kbps)} kbit/s` : `${(kbps / 1000).toFixed(1)} Mbit/s`;
 }
 
+/** `42 %`; of a part that is not nothing never `0 %`. */
+export function percent(part: number): string {
+  if (part > 0 && part < 0.01) return '< 1 %';
+  return `${Math.round(100 * part)} %`;
+}
+
 /** `12 ms`; under ten with a decimal. */
 export function milliseconds(ms: number): string {
   return `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;
