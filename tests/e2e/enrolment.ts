@@ -41,7 +41,8 @@ await script(async (input, checks) => {
     await page.locator(`[data-testid="step-${step}"][data-state="done"]`).waitFor({ timeout: LIMIT_MS });
   }
   const took = await page.evaluate(() => (window.probe.pictures[0]?.at ?? Number.NaN) - window.probe.clicked);
-  await page.waitForTimeout(1000);
+  // The picture is running.
+  await page.waitForFunction(() => window.probe.pictures.length > 10, undefined, { timeout: LIMIT_MS });
   await shoot('arrived');
 
   await page.getByTestId('arrival-open').click();

@@ -75,18 +75,19 @@ export class Dashboard {
   }
 
   /** Waits until the list says that the camera is online. */
-  async cameraOnline(limit = START_MS): Promise<void> {
-    await this.card().waitFor({ timeout: limit });
-    await this.card().locator('[data-testid="camera-online"][data-online="true"]').waitFor({ timeout: limit });
+  async cameraOnline(limit = START_MS, name = ''): Promise<void> {
+    await this.card(name).waitFor({ timeout: limit });
+    await this.card(name).locator('[data-testid="camera-online"][data-online="true"]').waitFor({ timeout: limit });
   }
 
-  /** The card of the only camera. */
-  card(): Locator {
-    return this.page.locator('[data-testid^="camera-card-"]').first();
+  /** The card of the camera of this name, or of the only one. */
+  card(name = ''): Locator {
+    const cards = this.page.locator('[data-testid^="camera-card-"]');
+    return (name === '' ? cards : cards.filter({ has: this.page.getByText(name, { exact: true }) })).first();
   }
 
-  async clickCamera(): Promise<void> {
-    await this.card().click();
+  async clickCamera(name = ''): Promise<void> {
+    await this.card(name).click();
   }
 
   /** Signs in, clicks the camera and waits for the first picture; returns how long that took from the click. */
@@ -97,8 +98,8 @@ export class Dashboard {
   }
 
   /** Clicks the camera and waits for the first picture. */
-  async start(limit = START_MS): Promise<number> {
-    await this.clickCamera();
+  async start(limit = START_MS, name = ''): Promise<number> {
+    await this.clickCamera(name);
     try {
       // The player before may have shown its last picture only just now: what counts comes after the click.
       const first = await this.page.waitForFunction(

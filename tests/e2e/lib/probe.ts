@@ -25,7 +25,7 @@ export interface Received {
   audioPackets: number;
   /** The two ends of the path: host, srflx, prflx or relay. */
   path: string;
-  /** What carries it: udp or tcp. */
+  /** What carries it at this end: udp or tcp; to a relay of this end's also tls. */
   protocol: string;
   at: number;
 }
@@ -34,6 +34,8 @@ export interface Probe {
   clicked: number;
   pictures: ShownPicture[];
   received(): Promise<Received>;
+  /** What the connection in use knows of its servers, its candidates and the pairs that it tried, a line each. */
+  tried(): Promise<string[]>;
   /** Ages of decoded pictures, before they wait for the screen. */
   decodedAges(count: number): Promise<number[]>;
   /** The colours, as bits of red, green and blue, of `count` fields along a line at this part of the height. */
@@ -51,10 +53,13 @@ export function installProbe(): void {
   const BLOCKS = 48;
   const TIME_RANGE = 2 ** 40;
   const peers: RTCPeerConnection[] = [];
+  /** What the servers or the way to them said. */
+  const errors: string[] = [];
   window.RTCPeerConnection = new Proxy(window.RTCPeerConnection, {
     construct(target, given) {
       const peer = new target(...(given as [RTCConfiguration?]));
       peers.push(peer);
+      peer.addEventListener('icecandidateerror', ({ url, errorCode, errorText }) => errors.push(`${url}: ${errorCode} ${errorText}`));
       return peer;
     },
   });
@@ -122,18 +127,37 @@ export function installProbe(): void {
             sum.audioSeconds += number('totalSamplesDuration');
             sum.audioPackets += number('packetsReceived');
             sum.audioCodec = codec;
-          } else if (stats['type'] === 'transport') {
+          } else if (stats['type'] === 'transport' && peer.connectionState !== 'closed') {
             const pair = all.get(String(stats['selectedCandidatePairId']));
             const end = (id: string, what: string) => String(all.get(String(pair?.[id]))?.[what] ?? '?');
             const kind = (id: string) => end(id, 'candidateType');
             if (pair !== undefined) {
               sum.path = `${kind('localCandidateId')} to ${kind('remoteCandidateId')}`;
-              sum.protocol = end('localCandidateId', 'protocol');
+              const own = all.get(String(pair['localCandidateId']));
+              sum.protocol = String(own?.['relayProtocol'] ?? own?.['protocol'] ?? '?');
             }
           }
         }
       }
       return sum;
+    },
+
+    async tried() {
+      // The page may have made one in advance that nobody has answered.
+      const peer = peers.filter(({ connectionState, remoteDescription }) => connectionState !== 'closed' && remoteDescription !== null).at(-1);
+      const all = ((await peer?.getStats()) ?? new Map()) as unknown as Map<string, Record<string, unknown>>;
+      const servers = peer?.getConfiguration().iceServers?.flatMap(({ urls }) => urls) ?? [];
+      const candidate = (of: Record<string, unknown> | undefined): string =>
+        `${of?.['candidateType']} ${of?.['relayProtocol'] ?? of?.['protocol']} ${of?.['address'] ?? '(hidden)'}:${of?.['port']}`;
+      const chosen = new Set([...all.values()].map((stats) => stats['selectedCandidatePairId']));
+      const lines = [...all.values()].flatMap((stats) => {
+        const end = (id: string) => candidate(all.get(String(stats[id])));
+        if (stats['type'] === 'local-candidate' || stats['type'] === 'remote-candidate') return `${stats['type']}: ${candidate(stats)}`;
+        if (stats['type'] !== 'candidate-pair') return [];
+        const pair = chosen.has(stats['id']) ? 'chosen pair' : 'pair';
+        return `${pair}: ${end('localCandidateId')} to ${end('remoteCandidateId')}: ${stats['state']}, ${stats['responsesReceived']} of ${stats['requestsSent']} answered`;
+      });
+      return [`servers: ${servers.join(', ')}`, ...errors, ...lines];
     },
 
     async decodedAges(count) {

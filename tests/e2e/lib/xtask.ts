@@ -31,6 +31,11 @@ export interface Input {
   seconds?: number;
   /** Of a bench: pictures a second that the servers send. */
   fps?: number;
+  /** Of the NAT laboratory: the names of the cameras, and the kinds of access that viewers have with a Chromium there. */
+  cameras?: string[];
+  viewers?: { kind: string; chromium: string }[];
+  /** What breaks a path there, and behind which kind of access the two ends are. */
+  events?: { name: string; kind: string }[];
   /** Of a bench with a link: the Chromium that is started behind it. */
   chromiumBehindLink?: string;
 }

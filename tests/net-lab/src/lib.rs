@@ -10,6 +10,8 @@
 //!   The kernels we run on have no netem, so it is a thread of ours between two TUN devices.
 //! - [`Link`]: what the forwarder does to packets in one direction, as a pure state machine: packets
 //!   in, packets out at times. The same seed and the same packets give the same fate.
+//! - [`Internet`], [`Site`]: hosts with public addresses, and homes and offices behind routers. [`Access`] names the
+//!   kinds of access that people have, [`Nat`] what a router does, in the terms of RFC 4787: nftables does it.
 //!
 //! # Example
 //!
@@ -39,18 +41,28 @@
 //! ours, a TUN device as long as our descriptor. So all of it is gone when its owner is dropped, and
 //! also when this process ends in any other way, Ctrl-C and SIGKILL included.
 
+mod access;
 mod error;
 mod forwarder;
 mod impairment;
+mod internet;
 mod link;
 mod namespace;
+mod nat;
+mod nat64;
 mod random;
+mod site;
 mod tun;
 mod veth;
 
+pub use access::Access;
 pub use error::LabError;
 pub use forwarder::{Direction, Forwarder};
 pub use impairment::{Impairment, Queue};
+pub use internet::Internet;
 pub use link::{Counters, Link};
 pub use namespace::{End, Namespace};
+pub use nat::{Filtering, Mapping, Nat, Out};
+pub use nat64::embedded;
+pub use site::Site;
 pub use veth::Veth;

@@ -1,9 +1,10 @@
 //! A host of the lab: a network namespace.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
@@ -126,12 +127,21 @@ impl Namespace {
         self.ip(&format!("route add {destination} via {via}"))
     }
 
-    /// Makes this host a router: it passes on IPv4 packets that are for others.
+    /// Makes this host a router: it passes on packets that are for others.
     ///
     /// # Errors
-    /// When the setting cannot be written.
+    /// When a setting cannot be written.
     pub fn forward(&self) -> Result<(), LabError> {
-        let write = || std::fs::write("/proc/sys/net/ipv4/ip_forward", "1");
+        let write = || {
+            std::fs::write("/proc/sys/net/ipv4/ip_forward", "1")?;
+            let ipv6 = Path::new("/proc/sys/net/ipv6/conf/all/forwarding");
+            // Not there where the kernel has no IPv6.
+            if ipv6.exists() {
+                std::fs::write(ipv6, "1")
+            } else {
+                Ok(())
+            }
+        };
         self.run(write)?.map_err(|source| LabError::Namespace {
             name: self.name.clone(),
             source,
@@ -153,6 +163,50 @@ impl Namespace {
         ))
     }
 
+    /// Loads rules of nftables.
+    ///
+    /// # Errors
+    /// When `nft` is missing or refuses them.
+    pub fn nft(&self, rules: &str) -> Result<(), LabError> {
+        feed(self.command("nft").args(["-f", "-"]), rules)
+    }
+
+    /// Forgets who talks to whom: a router's mappings are made anew by the next packets.
+    ///
+    /// # Errors
+    /// When `conntrack` is missing or refuses it.
+    pub fn forget_connections(&self) -> Result<(), LabError> {
+        succeed(self.command("conntrack").arg("--flush"))
+    }
+
+    /// Starts a program that goes on, and ends with this process at the latest; `input` is all it reads.
+    pub(crate) fn serve(
+        &self,
+        program: &str,
+        arguments: &[&str],
+        input: &str,
+    ) -> Result<Child, LabError> {
+        let mut command = self.command("setpriv");
+        command
+            .args(["--pdeathsig", "TERM", "--", program])
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0);
+        let failed = |error: io::Error| LabError::Command {
+            command: program.to_owned(),
+            complaint: error.to_string(),
+        };
+        let mut child = command.spawn().map_err(failed)?;
+        let written = child
+            .stdin
+            .take()
+            .map(|mut pipe| pipe.write_all(input.as_bytes()));
+        written.unwrap_or(Ok(())).map_err(failed)?;
+        Ok(child)
+    }
+
     /// Runs `ip` with these arguments on this host.
     pub(crate) fn ip(&self, arguments: &str) -> Result<(), LabError> {
         succeed(self.command("ip").args(arguments.split(' ')))
@@ -162,7 +216,9 @@ impl Namespace {
     pub(crate) fn set_up(&self, device: &str, address: &str) -> Result<(), LabError> {
         // No link-local IPv6 address: it comes seconds later, and browsers then start over.
         self.ip(&format!("link set {device} addrgenmode none"))?;
-        self.ip(&format!("address add {address} dev {device}"))?;
+        // Nor does an IPv6 address wait to see whether anyone else has it.
+        let sure = if address.contains(':') { " nodad" } else { "" };
+        self.ip(&format!("address add {address} dev {device}{sure}"))?;
         self.ip(&format!("link set {device} up"))
     }
 
@@ -188,20 +244,33 @@ impl Drop for Namespace {
 
 /// Runs a command; what it complained about is the error.
 pub(crate) fn succeed(command: &mut Command) -> Result<(), LabError> {
-    let failed = |command: &Command, complaint: String| {
-        let words = std::iter::once(command.get_program()).chain(command.get_args());
-        let words: Vec<_> = words.map(|word| word.to_string_lossy()).collect();
-        LabError::Command {
-            command: words.join(" "),
-            complaint,
-        }
+    feed(command, "")
+}
+
+/// The same for a command that reads something.
+fn feed(command: &mut Command, input: &str) -> Result<(), LabError> {
+    let run = |command: &mut Command| {
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        // One that reads nothing has ended by now, perhaps, and says why below.
+        let _ = child
+            .stdin
+            .take()
+            .map(|mut pipe| pipe.write_all(input.as_bytes()));
+        child.wait_with_output()
     };
-    match command.stdin(Stdio::null()).output() {
-        Ok(output) if output.status.success() => Ok(()),
-        Ok(output) => {
-            let complaint = String::from_utf8_lossy(&output.stderr);
-            Err(failed(command, complaint.trim().to_owned()))
-        }
-        Err(error) => Err(failed(command, error.to_string())),
-    }
+    let complaint = match run(command) {
+        Ok(output) if output.status.success() => return Ok(()),
+        Ok(output) => String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        Err(error) => error.to_string(),
+    };
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let words: Vec<_> = words.map(|word| word.to_string_lossy()).collect();
+    Err(LabError::Command {
+        command: words.join(" "),
+        complaint,
+    })
 }

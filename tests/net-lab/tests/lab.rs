@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod nat;
+
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};

@@ -21,6 +21,7 @@ const SCENARIOS: &[&str] = &[
     "screens",
     "five-viewers",
     "broker-restart",
+    "new-path",
     "untrusted",
     "snapshot",
     "local-view",

@@ -19,6 +19,7 @@ mod demo;
 mod e2e;
 mod equipment;
 mod http;
+mod nat_lab;
 mod netns;
 mod newcomer;
 mod node;
@@ -76,6 +77,8 @@ enum Chore {
         #[arg(long, default_value_t = 1)]
         seed: u64,
     },
+    /// Watch cameras behind every kind of NAT from behind every other.
+    NatLab(nat_lab::Arguments),
     /// Play the camera's local view with GStreamer's own WHEP client.
     WhepPlayer,
     /// Run the camera on an emulated ARM machine with real V4L2 and ALSA, and watch it.
@@ -94,6 +97,7 @@ fn main() -> ExitCode {
         Chore::E2e { only } => e2e::run(&only),
         Chore::Bench { what } => bench::run(&what),
         Chore::Soak { minutes, seed } => bench::soak::run(minutes, seed),
+        Chore::NatLab(arguments) => nat_lab::run(&arguments),
         Chore::WhepPlayer => bench::whep_player::run(),
         Chore::ArmLab { encoder } => arm_lab::run(&encoder),
     };

@@ -4,6 +4,7 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use anyhow::{Context, Result};
+use heron_net_lab::Namespace;
 
 use crate::step;
 
@@ -45,6 +46,12 @@ pub fn enter() -> Result<()> {
 /// Whether this process may install packages and needs no user namespace.
 pub fn is_root() -> Result<bool> {
     Ok(step::output(Command::new("id").arg("-u"))?.trim() == "0")
+}
+
+/// From now on no UDP arrives here, as behind a strict firewall.
+pub fn block_udp() -> Result<()> {
+    let rules = "table inet blocked {\n chain input { type filter hook input priority 0; meta l4proto udp drop; }\n}\n";
+    Ok(Namespace::current("here").nft(rules)?)
 }
 
 fn configure() -> Result<()> {

@@ -48,6 +48,7 @@ const PEERS: &[&str] = &[
     "mosquitto",
     "mosquitto-clients",
     "openssl",
+    "redis-server",
 ];
 /// The servers that Heron is measured against, and what feeds them.
 const BENCH: &[&str] = &[
@@ -75,8 +76,10 @@ const WHEP_PLAYER: &[&str] = &[
     "gstreamer1.0-plugins-bad",
     "gstreamer1.0-nice",
 ];
+/// To be routers of every kind, other TURN servers, and a Chromium that trusts the control plane's CA.
+const NAT_LAB: &[&str] = &["nftables", "tayga", "conntrack", "coturn", "libnss3-tools"];
 /// The services that come with them.
-const SERVICES: &[&str] = &["coturn", "mosquitto", "janus"];
+const SERVICES: &[&str] = &["coturn", "mosquitto", "janus", "nftables", "tayga"];
 
 /// What a command needs, and how it is called as a package.
 struct Wanted {
@@ -105,6 +108,11 @@ pub fn ensure_browser() -> Result<()> {
 /// Installs the foreign programs that the tests talk to, without leaving a service of theirs behind.
 pub fn ensure_peers() -> Result<()> {
     without_services(PEERS)
+}
+
+/// Installs what the NAT laboratory's routers are made of, without leaving a service of theirs behind.
+pub fn ensure_nat_lab() -> Result<()> {
+    without_services(NAT_LAB)
 }
 
 /// Installs the servers that Heron is measured against, without leaving a service of theirs behind.

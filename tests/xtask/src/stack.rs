@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::build::Binaries;
 use crate::equipment::Equipment;
 use crate::process::{Process, tied};
-use crate::{http, step};
+use crate::{http, netns, step};
 
 /// Where the control plane answers on this machine.
 pub const LOCAL: &str = "127.0.0.1:8080";
@@ -78,22 +78,28 @@ pub struct Account {
 pub struct Control {
     program: PathBuf,
     folder: PathBuf,
-    host: String,
+    url: String,
     process: Option<Process>,
 }
 
 impl Control {
     /// Starts one with nothing in it: what an earlier run left in `folder` is removed.
     pub fn start(program: &Path, folder: &Path, host: &str, relay_only: bool) -> Result<Self> {
+        let url = format!("https://{host}:8443");
+        Self::configured(program, folder, url, &config(host, relay_only))
+    }
+
+    /// The same with a configuration of one's own, which has it answer at `url` and keep its data in `data`.
+    pub fn configured(program: &Path, folder: &Path, url: String, config: &str) -> Result<Self> {
         if folder.exists() {
             fs::remove_dir_all(folder)?;
         }
         fs::create_dir_all(folder)?;
-        fs::write(folder.join("heron-control.toml"), config(host, relay_only))?;
+        fs::write(folder.join("heron-control.toml"), config)?;
         let mut control = Self {
             program: program.to_owned(),
             folder: folder.to_owned(),
-            host: host.to_owned(),
+            url,
             process: None,
         };
         control.restart()?;
@@ -175,6 +181,24 @@ impl Control {
         self.run(&["camera", "revoke", device, "--reason", "stolen"])
     }
 
+    /// Has the files written that Mosquitto needs in its place, in `data/broker`, and returns Mosquitto's configuration.
+    /// It does not run afterwards.
+    pub fn hand_over_to_mosquitto(&mut self) -> Result<String> {
+        self.stop()?;
+        let file = self.folder.join("heron-control.toml");
+        let own = fs::read_to_string(&file)?;
+        fs::write(&file, format!("{own}\n[broker]\nkind = \"mosquitto\"\n"))?;
+        self.restart()?;
+        let list = self.folder.join("data/broker/devices.crl");
+        step::wait_for("the list of revoked certificates", START, || {
+            Ok(list.exists().then_some(()))
+        })?;
+        self.stop()?;
+        let config = self.run(&["broker", "config", "--for", "mosquitto"])?;
+        fs::write(&file, own)?;
+        Ok(config)
+    }
+
     /// Where a person on this machine finds it: a secure context without a certificate.
     pub fn local_url(&self) -> String {
         format!("http://localhost{}", LOCAL.trim_start_matches("127.0.0.1"))
@@ -182,7 +206,7 @@ impl Control {
 
     /// Where everyone else does.
     pub fn url(&self) -> String {
-        format!("https://{}:8443", self.host)
+        self.url.clone()
     }
 
     fn log(&self) -> PathBuf {
@@ -376,6 +400,7 @@ impl Stack {
             "idle" => self.camera.idle().map(|()| String::new()),
             "control-metrics" => http::get(LOCAL, "/metrics"),
             "revoke" => self.control.revoke_camera(),
+            "block-udp" => netns::block_udp().map(|()| String::new()),
             "kill-control" => self.control.kill().map(|()| String::new()),
             "start-control" => self.control.restart().map(|()| String::new()),
             _ => anyhow::bail!("a stack knows no `{what}`"),

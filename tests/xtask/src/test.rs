@@ -23,6 +23,7 @@ const STEPS: &[Step] = &[
     ("tests", tests),
     ("docs", docs),
     ("e2e", || own(&["e2e"])),
+    ("nat-lab", || own(&["nat-lab", "--quick"])),
     ("demo", || own(&["demo", "--check"])),
     ("arm-lab", || own(&["arm-lab"])),
 ];
@@ -79,6 +80,7 @@ fn system_packages() -> Result<()> {
     packages::ensure_build()?;
     packages::ensure_browser()?;
     packages::ensure_peers()?;
+    packages::ensure_nat_lab()?;
     packages::ensure_arm_lab()
 }
 

@@ -10,6 +10,7 @@ mod pli;
 mod server;
 pub mod soak;
 mod subject;
+mod turn;
 mod usage;
 pub mod whep_player;
 
@@ -85,6 +86,18 @@ pub enum What {
         #[arg(long, value_delimiter = ',', default_value = "heron,janus,webrtcbin")]
         servers: Vec<String>,
     },
+    /// Packets a second and CPU for a packet of the embedded TURN server, beside coturn.
+    Turn {
+        /// How often each server is measured.
+        #[arg(long, default_value_t = 3)]
+        runs: u32,
+        /// For how long each load, in seconds.
+        #[arg(long, default_value_t = 3)]
+        seconds: u32,
+        /// Measure only these servers.
+        #[arg(long, value_delimiter = ',', value_name = "SERVER")]
+        only: Vec<String>,
+    },
 }
 
 /// Measures, prints the table, and fails when a budget was missed.
@@ -109,5 +122,10 @@ pub fn run(what: &What) -> Result<()> {
         } => latency::run(*runs, *seconds, servers),
         What::Adapt { servers } => adapt::run(servers),
         What::Pli { count, servers } => pli::run(*count, servers),
+        What::Turn {
+            runs,
+            seconds,
+            only,
+        } => turn::run(*runs, *seconds, only),
     }
 }

@@ -14,7 +14,7 @@ use crate::step;
 
 /// heron-control with the broker that is embedded in it.
 pub const HERON: &str = "heron";
-/// Debian's Mosquitto, as `heron-control broker config --for mosquitto` would have it.
+/// Debian's Mosquitto, as `heron-control broker config --for mosquitto` has it.
 pub const MOSQUITTO: &str = "mosquitto";
 
 /// Where a view finds Mosquitto without a certificate.
@@ -32,14 +32,16 @@ pub enum Broker<'a> {
 
 impl<'a> Broker<'a> {
     /// The broker of that name; its certificates are those of `control`, whose folder is `folder`.
-    pub fn new(name: &str, control: &'a mut Control, folder: &Path) -> Self {
+    pub fn new(name: &str, control: &'a mut Control, folder: &Path) -> Result<Self> {
         if name == HERON {
-            return Self::Heron(control);
+            return Ok(Self::Heron(control));
         }
-        Self::Mosquitto {
+        let config = control.hand_over_to_mosquitto()?;
+        fs::write(folder.join("mosquitto.conf"), with_view(&config))?;
+        Ok(Self::Mosquitto {
             folder: folder.to_owned(),
             process: None,
-        }
+        })
     }
 
     /// Starts it, and waits until it takes connections.
@@ -47,8 +49,6 @@ impl<'a> Broker<'a> {
         match self {
             Self::Heron(control) => control.restart(),
             Self::Mosquitto { folder, process } => {
-                fs::write(folder.join("mosquitto.conf"), config())?;
-                fs::write(folder.join("mosquitto.acl"), ACL)?;
                 // Debian installs it beside the system's services.
                 let program = step::which("mosquitto").unwrap_or("/usr/sbin/mosquitto".into());
                 let mut command = tied(&program);
@@ -110,28 +110,10 @@ impl<'a> Broker<'a> {
     }
 }
 
-/// A camera writes below its own `up` and reads below its own `dn`, and that is all.
-const ACL: &str = "pattern write cam/1/+/%u/up/#\npattern read cam/1/+/%u/dn/#\n";
-
-/// The device listener of design section 3, and a plain one for the view alone. As Heron's own: no Nagle, and room for
-/// the retained messages that come at once to whoever subscribes to the whole fleet.
-fn config() -> String {
+/// The same with a door for the view, which looks at the broker itself.
+fn with_view(config: &str) -> String {
     format!(
-        "user root\n\
-         persistence false\n\
-         per_listener_settings true\n\
-         log_type error\n\
-         set_tcp_nodelay true\n\
-         max_queued_messages 100000\n\
-         listener 8883\n\
-         cafile data/devices.pem\n\
-         certfile data/server.pem\n\
-         keyfile data/server.key\n\
-         require_certificate true\n\
-         use_identity_as_username true\n\
-         acl_file mosquitto.acl\n\
-         listener {} 127.0.0.1\n\
-         allow_anonymous true\n",
+        "{config}\nuser root\nlog_type error\nlistener {} 127.0.0.1\nallow_anonymous true\n",
         VIEW.trim_start_matches("127.0.0.1:")
     )
 }

@@ -85,7 +85,7 @@ pub fn run(sizes: &[usize], runs: u32, only: &[String]) -> Result<()> {
     let mut all = Vec::new();
     for &cameras in sizes {
         for name in &brokers {
-            let mut broker = Broker::new(name, &mut control, &folder);
+            let mut broker = Broker::new(name, &mut control, &folder)?;
             measure(
                 name,
                 &mut broker,
