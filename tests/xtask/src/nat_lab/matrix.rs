@@ -54,8 +54,9 @@ impl Seen {
     }
 }
 
-/// Tries the pairs, prints the table, and fails when a figure was missed.
-pub fn run(node: &Node, cameras: &[Access], viewers: &[Access]) -> Result<()> {
+/// Tries the pairs, prints the table, and fails when a pair was missed; when times were, only if they are `held`: a
+/// test among others does not hold them.
+pub fn run(node: &Node, cameras: &[Access], viewers: &[Access], held: bool) -> Result<()> {
     let mut world = World::new(&folder(), "")?;
     for (role, kinds) in [(Role::Camera, cameras), (Role::Viewer, viewers)] {
         for kind in kinds {
@@ -74,11 +75,11 @@ pub fn run(node: &Node, cameras: &[Access], viewers: &[Access]) -> Result<()> {
     })?;
     world.ensure_running()?;
     let seen: Vec<Seen> = serde_json::from_value(outcome.data)?;
-    conclude(&seen, pairs)
+    conclude(&seen, pairs, held)
 }
 
 /// What the figures are, and what of them was missed.
-fn conclude(seen: &[Seen], pairs: usize) -> Result<()> {
+fn conclude(seen: &[Seen], pairs: usize, held: bool) -> Result<()> {
     let mut missed = Vec::new();
     let (mut direct, mut relayed) = (Vec::new(), Vec::new());
     let mut rows = Vec::new();
@@ -121,7 +122,7 @@ fn conclude(seen: &[Seen], pairs: usize) -> Result<()> {
         ("direct", direct_ms, DIRECT_MS),
         ("relayed", relayed_ms, RELAYED_MS),
     ] {
-        if let Some(ms) = ms.filter(|ms| *ms > budget) {
+        if let Some(ms) = ms.filter(|ms| held && *ms > budget) {
             missed.push(format!(
                 "{kind} pairs take {ms:.0} ms in the median, {budget:.0} ms are allowed"
             ));

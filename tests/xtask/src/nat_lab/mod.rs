@@ -24,7 +24,7 @@ const QUICK: [Access; 3] = [Access::PortRestricted, Access::Symmetric, Access::O
 /// What to try.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Only these kinds of access: three of them, which connect in every way there is.
+    /// Only three kinds of access, which connect in every way there is; times are shown and not judged.
     #[arg(long, conflicts_with = "only")]
     quick: bool,
     /// Only the pairs with these kinds of access at either end: `camera=symmetric,viewer=port`, or one of the two.
@@ -91,5 +91,5 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         return events::run(&node);
     }
     let (cameras, viewers) = arguments.kinds();
-    matrix::run(&node, &cameras, &viewers)
+    matrix::run(&node, &cameras, &viewers, !arguments.quick)
 }
