@@ -47,14 +47,8 @@ impl Frames {
     /// The next whole frame, without its padding.
     pub(crate) fn next(&mut self) -> Result<Option<&[u8]>, OutOfStep> {
         let waiting = &self.buffer[self.start..self.end];
-        let &[kind, _, high, low, ..] = waiting else {
+        let Some((frame, padded)) = measure(waiting)? else {
             return Ok(None);
-        };
-        let length = usize::from(u16::from_be_bytes([high, low]));
-        let (frame, padded) = match kind >> 6 {
-            0 if length % 4 == 0 => (20 + length, 20 + length),
-            1 => (4 + length, (4 + length).next_multiple_of(4)),
-            _ => return Err(OutOfStep),
         };
         if padded > MAX_FRAME {
             return Err(OutOfStep);
@@ -68,13 +62,38 @@ impl Frames {
     }
 }
 
+/// How long the frame at the start of `stream` is, without and with its padding; `None` before that is known.
+fn measure(stream: &[u8]) -> Result<Option<(usize, usize)>, OutOfStep> {
+    let &[kind, _, high, low, ..] = stream else {
+        return Ok(None);
+    };
+    let length = usize::from(u16::from_be_bytes([high, low]));
+    match kind >> 6 {
+        0 if length % 4 == 0 => Ok(Some((20 + length, 20 + length))),
+        1 => Ok(Some((4 + length, (4 + length).next_multiple_of(4)))),
+        _ => Err(OutOfStep),
+    }
+}
+
+/// The frames of a stream that is made of whole ones, each with its padding.
+pub(crate) fn split(mut stream: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let length = match measure(stream) {
+            Ok(Some((_, padded))) => padded.min(stream.len()),
+            _ => stream.len(),
+        };
+        let frame = stream.split_off(..length)?;
+        (!frame.is_empty()).then_some(frame)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::stun::{Class, Writer, method};
 
     /// Feeds a stream in pieces of the given sizes, over and over.
-    fn split(mut stream: &[u8], pieces: &[usize]) -> Result<Vec<Vec<u8>>, OutOfStep> {
+    fn read(mut stream: &[u8], pieces: &[usize]) -> Result<Vec<Vec<u8>>, OutOfStep> {
         let (mut frames, mut found) = (Frames::new(), Vec::new());
         let mut pieces = pieces.iter().cycle();
         while !stream.is_empty() {
@@ -110,7 +129,7 @@ mod tests {
             b"\x40\x01\x00\x00".to_vec(),
         ];
         for piece in 1..stream.len() {
-            assert_eq!(split(&stream, &[piece]), Ok(expected.clone()), "{piece}");
+            assert_eq!(read(&stream, &[piece]), Ok(expected.clone()), "{piece}");
         }
     }
 
@@ -124,14 +143,14 @@ mod tests {
             b"\x40\x00\xff\xff",
             b"\x00\x01\xff\xfc",
         ] {
-            assert_eq!(split(bad, &[4]), Err(OutOfStep), "{bad:?}");
+            assert_eq!(read(bad, &[4]), Err(OutOfStep), "{bad:?}");
         }
     }
 
     proptest::proptest! {
         #[test]
         fn any_stream_is_split_or_closed(stream: Vec<u8>, pieces in proptest::collection::vec(1usize..100, 1..5)) {
-            let _ = split(&stream, &pieces);
+            let _ = read(&stream, &pieces);
         }
 
         #[test]
@@ -148,7 +167,11 @@ mod tests {
                 stream.extend(frame);
                 stream.resize(stream.len().next_multiple_of(4), 0);
             }
-            proptest::prop_assert_eq!(split(&stream, &pieces), Ok(framed));
+            let split: Vec<&[u8]> = split(&stream).collect();
+            proptest::prop_assert_eq!(split.concat(), &stream[..]);
+            let unpadded = split.iter().zip(&framed).map(|(frame, of)| &frame[..of.len()]);
+            proptest::prop_assert!(unpadded.eq(framed.iter()) && split.len() == framed.len());
+            proptest::prop_assert_eq!(read(&stream, &pieces), Ok(framed));
         }
     }
 }

@@ -187,7 +187,12 @@ impl Control {
         self.stop()?;
         let file = self.folder.join("heron-control.toml");
         let own = fs::read_to_string(&file)?;
-        fs::write(&file, format!("{own}\n[broker]\nkind = \"mosquitto\"\n"))?;
+        fs::write(
+            &file,
+            format!(
+                "{own}\n[broker]\nkind = \"mosquitto\"\nwebsocket = \"127.0.0.1:8885\"\nreload = \"true\"\n"
+            ),
+        )?;
         self.restart()?;
         let list = self.folder.join("data/broker/devices.crl");
         step::wait_for("the list of revoked certificates", START, || {

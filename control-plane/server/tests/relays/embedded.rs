@@ -20,18 +20,23 @@ async fn both_ends_are_relayed_by_udp_tcp_and_the_https_port() {
     let open = session(&control).await;
     let https = control.server.https_address().port();
     let listens = control.server.turn().unwrap().local_addrs();
-    for servers in [&open.viewer_servers, &open.device_servers] {
+    let urls = [
+        format!("turn:{}?transport=udp", listens[0]),
+        format!("turn:{}?transport=tcp", listens[1]),
+        format!("turns:127.0.0.1:{https}?transport=tcp"),
+    ];
+    let every_way = async |servers| {
         let turn = turn(servers);
-        let urls = [
-            format!("turn:{}?transport=udp", listens[0]),
-            format!("turn:{}?transport=tcp", listens[1]),
-            format!("turns:127.0.0.1:{https}?transport=tcp"),
-        ];
         assert_eq!(turn.urls, urls);
         for url in &urls {
             relays(turn, url).await;
         }
-    }
+    };
+    // At the same time: the session is over when neither end says anything for a minute.
+    tokio::join!(
+        every_way(&open.viewer_servers),
+        every_way(&open.device_servers)
+    );
     // Both at once: the port is still the dashboard's.
     let turn = turn(&open.viewer_servers);
     let relaying = tokio::spawn(run(uclient(turn, &turn.urls[2], 200).await));

@@ -13,7 +13,7 @@ use std::process::{Output, Stdio};
 use heron_control::access::Role;
 use heron_control::identity::Bundle;
 use heron_control::{Config, Server};
-use heron_protocol::messages::{IceServer, RtcDown, ViewDown};
+use heron_protocol::messages::{IceServer, RtcDown, RtcUp, ViewDown};
 use heron_protocol::{SessionId, Topic};
 use tokio::net::UdpSocket;
 use tokio::process::Command;
@@ -110,7 +110,19 @@ async fn calls(
         ViewDown::Opened { ice_servers, .. } => Some(ice_servers),
         _ => None,
     };
-    (session, ice_servers, viewer.peer.hear(told).await)
+    let viewer_servers = viewer.peer.hear(told).await;
+    // A camera that does not answer within 10 s has its session ended, and the relay's allocations with it.
+    let answer = RtcUp::Answer {
+        seq: 0,
+        sdp: "v=0".into(),
+        proof: "proof".into(),
+    };
+    let up = Topic::RtcUp(bundle.device.clone(), session.clone());
+    camera.say(&up, &answer).await;
+    let answered =
+        |_: &Topic, message: ViewDown| matches!(message, ViewDown::Answer { .. }).then_some(());
+    viewer.peer.hear(answered).await;
+    (session, ice_servers, viewer_servers)
 }
 
 /// The first TURN server of a list.

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufWriter};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -20,7 +20,7 @@ use super::outbox::Outbox;
 use super::shared::{Shared, now};
 use super::socket::Runs;
 use crate::config::Quotas;
-use crate::framing::Frames;
+use crate::framing::{self, Frames};
 use crate::rate::source;
 use crate::relay::{Action, Client, Link};
 use crate::stats::Refusal;
@@ -144,10 +144,22 @@ async fn greet(
 ) {
     // Without it a packet may wait for the acknowledgement of the one before.
     let _ = stream.set_nodelay(true);
+    // Frames are written one by one and go out together.
+    let stream = BufWriter::new(stream);
     let Some(tls) = tls else {
         return serve(shared, stream, client, place).await;
     };
-    match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
+    let handshake = async {
+        let refused = match tls.accept(stream).into_fallible().await {
+            Ok(stream) => return Ok(stream),
+            Err(refused) => refused,
+        };
+        let (reason, mut stream) = refused;
+        // The alert that tells the client why.
+        let _ = stream.flush().await;
+        Err(reason)
+    };
+    match tokio::time::timeout(HANDSHAKE, handshake).await {
         Ok(Ok(stream)) => serve(shared, stream, client, place).await,
         Ok(Err(reason)) => tracing::debug!(%client, %reason, "no TLS with a TURN client"),
         Err(_) => shared.relay.lock().count_refusal(Refusal::Idle),
@@ -263,13 +275,18 @@ impl Connection {
     }
 
     /// Until the client takes nothing any more.
+    ///
+    /// Each frame is a write of its own, and so a TLS record of its own: clients that take a record for a message are
+    /// about (coturn's `turnutils_uclient` is one), and would lose all but the first.
     async fn write(&self, writer: impl AsyncWrite) {
         let mut writer = std::pin::pin!(writer);
         let mut buffer = Vec::new();
         loop {
             self.outbox.take(&mut buffer).await;
             let writing = async {
-                writer.write_all(&buffer).await?;
+                for frame in framing::split(&buffer) {
+                    writer.write_all(frame).await?;
+                }
                 writer.flush().await
             };
             match tokio::time::timeout(IDLE, writing).await {
