@@ -109,12 +109,9 @@ impl Driver {
                 }
                 Wanted::Connected => {
                     self.registry.connected.fetch_add(1, Ordering::Relaxed);
-                    if let Some(level) = self.anew(key, now) {
-                        let viewer = &mut self.seats.get_mut(&key)?.viewer;
-                        viewer.moved(level);
-                        viewer.want_key_frame();
-                    }
+                    self.begin(key, now);
                 }
+                Wanted::Anew => self.begin(key, now),
                 Wanted::Heard(sound) => {
                     if self.floor.heard(key, now) {
                         self.registry.tell(Event::Talk(TalkEvent::Packet {
@@ -241,6 +238,18 @@ impl Driver {
         let viewer = &mut self.seats.get_mut(&key)?.viewer;
         let (bps, wish) = (viewer.media_bps(), opening::wish(viewer.peer()));
         Some(self.adaptation.connected(key, wish, bps, now))
+    }
+
+    /// The picture begins, of the rung that the first guess allows.
+    fn begin(&mut self, key: ViewerKey, now: Instant) {
+        if let Some(level) = self.anew(key, now)
+            && let Some(seat) = self.seats.get_mut(&key)
+        {
+            seat.viewer.moved(level);
+            seat.viewer.want_key_frame();
+            let useful = self.adaptation.useful_bps(key);
+            seat.viewer.set_useful(useful);
+        }
     }
 
     fn call(&mut self, key: ViewerKey, call: Call, now: Instant) {

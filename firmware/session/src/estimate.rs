@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use heron_congestion::{Estimate, EstimatorConfig, Usage, protection};
+use heron_congestion::{Estimate, Estimator, EstimatorConfig, Protection, Usage, protection};
 use heron_peer::Parity;
 
 use crate::viewer::{Viewer, Wanted};
@@ -25,6 +25,14 @@ impl Viewer {
     /// What could be sent to it usefully, bits/s of media.
     pub fn set_useful(&mut self, bps: u32) {
         self.estimator.set_useful(self.protection.total_bps(bps));
+    }
+
+    /// What the path carries is not known any more: it is learned as at the start.
+    pub(crate) fn learn_anew(&mut self, now: Instant) {
+        self.estimator = Estimator::new(EstimatorConfig::default(), now);
+        self.protection = Protection::new();
+        self.peer.protect(None);
+        self.wanted.push_back(Wanted::Anew);
     }
 
     /// The estimate may have changed.

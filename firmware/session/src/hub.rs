@@ -169,7 +169,7 @@ impl Hub {
                     )
                 });
                 if let Err(end) = admitted {
-                    self.refuse(session, end);
+                    self.refuse(session, 0, end);
                 }
             }
             RtcDown::Candidates { seq, candidates } => match registry.is_new(session, seq) {
@@ -195,8 +195,10 @@ impl Hub {
                 offer,
                 ice_servers,
             } => {
-                if registry.is_new(session, seq) != Some(true) {
-                    return;
+                match registry.is_new(session, seq) {
+                    Some(true) => {}
+                    Some(false) => return,
+                    None => return self.refuse_restart(session, &grant, &offer),
                 }
                 match self.verify_again(session, &grant, &offer) {
                     Ok(grant) => self.command(Command::Restart {
@@ -329,7 +331,22 @@ impl Hub {
         )
     }
 
-    fn refuse(&self, session: &SessionId, end: End) {
+    /// The camera was restarted, say: the viewer is told, so that it begins a new session instead of waiting. Once for
+    /// each grant, and nobody without one.
+    fn refuse_restart(&self, session: &SessionId, token: &str, offer: &str) {
+        match self.admit(session, token, offer) {
+            Ok(_) => {
+                let why = "the camera does not know this session";
+                // The camera that did know it may have used any smaller number.
+                self.refuse(session, u32::MAX, End::new(EndReason::Failed, why));
+            }
+            Err(End { detail, .. }) => {
+                tracing::debug!(session = session.short(), detail, "restart ignored");
+            }
+        }
+    }
+
+    fn refuse(&self, session: &SessionId, seq: u32, end: End) {
         let End { reason, detail } = end;
         tracing::warn!(session = session.short(), camera = %self.shared.config.camera, ?reason, detail, "session refused");
         let registry = &self.shared.registry;
@@ -338,7 +355,7 @@ impl Hub {
         registry.tell(Event::Send {
             session: session.clone(),
             message: RtcUp::Closed {
-                seq: 0,
+                seq,
                 reason,
                 detail,
                 stats: None,

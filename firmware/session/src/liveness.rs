@@ -78,6 +78,11 @@ impl Liveness {
         self.heard = self.heard.max(now);
     }
 
+    /// For how long nothing was heard.
+    pub fn quiet(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.heard)
+    }
+
     /// The verdict at `now`.
     pub fn lost(&self, now: Instant) -> Option<Lost> {
         let past =

@@ -86,12 +86,8 @@ struct Waiting {
 impl Outlet {
     /// An outlet for pictures of `wanted`, from a key frame on. `max_delay`: how much may wait, by hand-over time.
     pub fn new(wanted: Option<Rung>, max_delay: Duration, target_bps: u32, now: Instant) -> Self {
-        let config = PacerConfig {
-            target_bps,
-            ..PacerConfig::default()
-        };
         Self {
-            pacer: Pacer::new(config, now),
+            pacer: pacer(target_bps, now),
             pictures: VecDeque::new(),
             sounds: VecDeque::new(),
             rung: None,
@@ -184,6 +180,15 @@ impl Outlet {
         self.pacer
             .queued(Class::Audio, sound.payload.len() + OVERHEAD, now);
         self.sounds.push_back(Arc::clone(sound));
+    }
+
+    /// The path of before carries nothing: what waits for it is given up, and the pace is that of a new path.
+    pub fn begin_anew(&mut self, target_bps: u32, now: Instant) {
+        self.drop_pictures(true);
+        self.needs_key = true;
+        self.sounds.clear();
+        self.repairs = 0;
+        self.pacer = pacer(target_bps, now);
     }
 
     /// The socket has no room: pictures that wait are given up.
@@ -338,4 +343,12 @@ impl Outlet {
             self.dropped += 1;
         }
     }
+}
+
+fn pacer(target_bps: u32, now: Instant) -> Pacer {
+    let config = PacerConfig {
+        target_bps,
+        ..PacerConfig::default()
+    };
+    Pacer::new(config, now)
 }

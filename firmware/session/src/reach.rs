@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use heron_peer::{CandidateKind, IceState, LocalCandidate, Path, Selected};
 use heron_protocol::messages::{Candidate, RestartReason, RtcUp};
@@ -11,6 +11,15 @@ use crate::allocation::Allocation;
 use crate::gathering::Gathering;
 use crate::socket::Buffers;
 use crate::viewer::{Viewer, Wanted};
+
+/// A viewer that reports some ten times a second was cut off when it says nothing for so long.
+const QUIET: Duration = Duration::from_millis(400);
+
+/// Whether two paths lead through the same network: a NAT on the way maps to other ports only.
+fn is_same_way(one: Path, other: Path) -> bool {
+    let ends = |path: Path| (path.protocol, path.local.ip(), path.remote.ip());
+    ends(one) == ends(other)
+}
 
 impl Viewer {
     /// Candidates of the viewer. Those of another restart than the one we are in are passed over.
@@ -144,10 +153,8 @@ impl Viewer {
             IceState::Connected if self.record.is_connected() => {
                 self.liveness.connected(now);
                 self.restarts.found();
-                if std::mem::take(&mut self.silent) {
-                    // Whatever was sent meanwhile is lost: the picture begins anew.
-                    self.outlet.blocked();
-                    self.want_key_frame();
+                if self.silent {
+                    self.begin_anew(now);
                 }
             }
             IceState::Connected | IceState::Checking => {}
@@ -158,13 +165,30 @@ impl Viewer {
     pub(crate) fn selected(&mut self, selected: &Selected, now: Instant) {
         let relay = self.gathering.url(selected.path.local).map(str::to_owned);
         self.record.selected(selected, relay, now);
-        if self.record.is_connected() && self.outlet.needs_key() {
-            self.want_key_frame();
+        let before = self.path.replace(selected.path);
+        if self.record.is_connected() {
+            let same = before.is_some_and(|before| is_same_way(before, selected.path));
+            if self.silent || self.liveness.quiet(now) > QUIET {
+                self.begin_anew(now);
+            } else if same {
+                self.want_key_frame();
+            } else {
+                self.learn_anew(now);
+            }
         }
         let still_used = |former: &mut Gathering| former.relay(selected.path.local).is_some();
         if let Some(mut former) = self.former.take_if(|former| !still_used(former)) {
             former.close(now);
         }
+    }
+
+    /// There is a path again. Whatever was sent without one is lost, and the silence was no congestion: everything is as
+    /// at the start.
+    fn begin_anew(&mut self, now: Instant) {
+        self.silent = false;
+        self.peer.forget_sent();
+        self.outlet.begin_anew(Self::start_bps(), now);
+        self.learn_anew(now);
     }
 
     fn broken(&mut self) {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use heron_congestion::{Arrival, Estimator, EstimatorConfig, Level, Protection, Rung};
 use heron_peer::{
-    AudioFrame, Batch as Packets, CloseReason, LocalCandidate, Peer, PeerEvent, Sound,
+    AudioFrame, Batch as Packets, CloseReason, LocalCandidate, Path, Peer, PeerEvent, Sound,
 };
 use heron_protocol::SessionId;
 use heron_protocol::messages::{EndReason, RtcUp, SessionStats};
@@ -69,6 +69,8 @@ pub enum Wanted {
     Waiting,
     /// Media flows now.
     Connected,
+    /// Media flows over another path: what it can take is not known.
+    Anew,
     /// The viewer's sound.
     Heard(Sound),
     /// A call that is not about this viewer alone.
@@ -118,6 +120,8 @@ pub struct Viewer {
     pub(crate) wanted: VecDeque<Wanted>,
     /// Nothing is heard on the path in use, or there is none any more.
     pub(crate) silent: bool,
+    /// Where media goes.
+    pub(crate) path: Option<Path>,
     next_seq: u32,
     packets_at_check: u64,
     check_due: Instant,
@@ -148,6 +152,7 @@ impl Viewer {
             record: Record::new(level, opening.received, now),
             wanted: VecDeque::new(),
             silent: false,
+            path: None,
             next_seq: 0,
             packets_at_check: 0,
             check_due: now + CHECK_INTERVAL,

@@ -263,3 +263,26 @@ async fn messages_for_sessions_that_do_not_exist_do_nothing() {
     };
     camera.event("Answer", answered).await;
 }
+
+#[tokio::test]
+async fn a_restart_of_a_session_that_the_camera_does_not_know() {
+    let (camera, viewer) = (Camera::start(|_| {}), Viewer::new(1).await);
+    let grant = camera.grant(&viewer.session, &viewer.offer);
+    let restart = |grant: String| {
+        let message = RtcDown::Restart {
+            seq: 7,
+            grant,
+            offer: viewer.offer.clone(),
+            ice_servers: vec![],
+        };
+        camera.hub.handle(&viewer.session, message);
+    };
+    restart("no grant".to_owned());
+    let grant = grant.sign(&camera.control_key).unwrap();
+    // A message may come twice.
+    restart(grant.clone());
+    restart(grant);
+    let (reason, detail) = refusal(camera, &viewer).await;
+    assert_eq!(reason, EndReason::Failed);
+    assert_eq!(detail, "the camera does not know this session");
+}

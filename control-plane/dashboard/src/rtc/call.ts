@@ -59,7 +59,7 @@ const FRAMES_KEPT = 30;
 const ANSWER_TIMEOUT_MS = 10_000;
 const CONNECT_TIMEOUT_MS = 20_000;
 /** So often it is seen to that something still comes. */
-const WATCH_MS = 500;
+const WATCH_MS = 250;
 
 export class Call {
   readonly phases: Phases;

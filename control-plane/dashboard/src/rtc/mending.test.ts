@@ -79,6 +79,16 @@ describe('another path is looked for', () => {
     expect(mending.isDue(5000 + DOUBT_MS)).toBe(true);
   });
 
+  test('not again just because the loss is noticed after the camera asked', () => {
+    const mending = new Mending();
+    mending.changed(0);
+    mending.asked(0);
+    mending.answered();
+    mending.failed(300);
+    expect(mending.isDue(999)).toBe(false);
+    expect(mending.isDue(1000)).toBe(true);
+  });
+
   test('only so often for a better one', () => {
     const mending = new Mending();
     mending.changed(0);

@@ -14,8 +14,8 @@
 
 /** A path that the browser calls disconnected may still carry something within this. */
 export const DOUBT_MS = 500;
-/** A camera sends something, if only reports, more often than this. */
-export const STALL_MS = 1500;
+/** A camera sends something, if only two reports a second, more often than this. */
+export const STALL_MS = 800;
 /** The control plane takes no question sooner after the one before than half a second. */
 const SPACING_MS = 600;
 /** Waits between questions; the last one repeats. */
@@ -126,6 +126,9 @@ export class Mending {
 
   /** Asks then; a question that is already under way is given its time. */
   #ask(at: number): void {
-    if (this.#asked === 0) this.#due = Math.min(this.#due ?? at, at);
+    if (this.#asked > 0) return;
+    // Nor does it hurry a path that was found to be broken only after the camera had asked and was answered.
+    const soonest = Math.max(at, this.#askedAt + WAITS_MS[0]);
+    this.#due = Math.min(this.#due ?? soonest, soonest);
   }
 }

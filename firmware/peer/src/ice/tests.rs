@@ -219,7 +219,7 @@ fn a_silent_path_is_noticed_within_two_seconds_and_comes_back_by_itself() {
     agent.notice(path("192.0.2.9:7000"), at(6000));
     let checks = pass(&mut agent, at(5000), at(6500), false);
     assert_eq!(agent.state(), IceState::Disconnected);
-    assert!((4..12).contains(&checks), "{checks}");
+    assert!((4..20).contains(&checks), "{checks}");
     pass(&mut agent, at(6500), at(20_000), false);
     assert_eq!(agent.state(), IceState::Disconnected);
     pass(&mut agent, at(20_000), at(20_400), true);
@@ -246,12 +246,12 @@ fn a_nat_that_maps_the_viewer_anew_is_followed() {
     answer(&mut agent, now);
     // Its checks come from other ports now, which it does not know and so cannot nominate. While the old one speaks it
     // is kept.
-    let soon = now + Duration::from_millis(500);
+    let soon = now + Duration::from_millis(300);
     pass(&mut agent, now, soon, false);
     ask(&mut agent, "192.0.2.9:6500", false, soon);
     answer_at(&mut agent, "192.0.2.9:6500", soon);
     assert_eq!(agent.selected().unwrap().path, path(THEIRS));
-    let rebound = now + Duration::from_millis(900);
+    let rebound = now + Duration::from_millis(700);
     pass(&mut agent, soon, rebound, false);
     ask(&mut agent, "192.0.2.9:7000", false, rebound);
     assert_eq!(agent.selected().unwrap().path, path(THEIRS));

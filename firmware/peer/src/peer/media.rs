@@ -13,12 +13,13 @@ use crate::rtp::fec::Parity;
 use crate::rtp::stream::{Place, RtpStream, Writer};
 use crate::sdp::offer::extension;
 
-/// Sender reports: the first soon, so that sound and picture are in step soon; then one a second.
+/// Sender reports: the first soon, so that sound and picture are in step soon; then two a second, so that a viewer that
+/// hears nothing for longer knows its path to be broken, also where no picture is sent.
 pub(super) const FIRST_REPORT: Duration = Duration::from_millis(50);
-const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+const REPORT_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Two streams, one report a second, and a viewer may answer some seconds late.
-const MAX_REPORTS_SENT: usize = 16;
+/// Two streams, two reports a second, and a viewer may answer some seconds late.
+const MAX_REPORTS_SENT: usize = 32;
 
 impl Peer {
     /// Whether picture was negotiated.
@@ -125,6 +126,14 @@ impl Peer {
     /// of what it asks for is still on its way: answering each time would keep the queue full.
     pub fn set_round_trip(&mut self, rtt: Duration) {
         self.round_trip = Some(rtt);
+    }
+
+    /// What was sent so far is not repaired any more: the picture begins anew, and repairs of what was lost with a path
+    /// would only go before it.
+    pub fn forget_sent(&mut self) {
+        if let Some(stream) = &mut self.video {
+            stream.forget();
+        }
     }
 
     /// Bytes that the viewer asked for again and that wait for [`write_repairs`](Self::write_repairs).

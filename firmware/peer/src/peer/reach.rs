@@ -28,7 +28,7 @@ impl Peer {
     }
 
     /// A connection of the viewer's over TCP is gone. Returns whether it carried the media and no other path is left:
-    /// nothing can be written until [`PeerEvent::Selected`].
+    /// nothing can be written until `PeerEvent::Selected`.
     pub fn path_lost(&mut self, path: Path, now: Instant) -> bool {
         let lost = !self.closed && self.agent.path_lost(path, now);
         if lost {

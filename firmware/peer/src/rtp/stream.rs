@@ -130,6 +130,11 @@ impl RtpStream {
         ssrc == self.config.ssrc || self.config.rtx.is_some_and(|(rtx, _)| rtx == ssrc)
     }
 
+    /// Nothing that was sent so far is repaired any more.
+    pub fn forget(&mut self) {
+        self.history = self.config.rtx.map(|_| History::new());
+    }
+
     pub fn is_known(&mut self) {
         self.known = true;
     }

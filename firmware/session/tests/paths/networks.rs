@@ -8,7 +8,7 @@ use std::time::Duration;
 use heron_net_lab::Namespace;
 use heron_protocol::messages::RestartReason;
 
-use crate::support::{Camera, Feed, Viewer, access_unit};
+use crate::support::{Camera, Feed, Viewer, access_unit, is_small};
 
 const FIRST: &str = "10.79.0.1";
 const SECOND: &str = "10.79.0.2";
@@ -86,6 +86,8 @@ fn a_session_survives_another_address_of_the_camera() {
 struct Nat {
     stop: Arc<AtomicBool>,
     rebind: Arc<AtomicBool>,
+    /// Nothing goes through.
+    cut: Arc<AtomicBool>,
     address: SocketAddr,
 }
 
@@ -93,11 +95,8 @@ impl Nat {
     fn start(camera: SocketAddr) -> Self {
         let near = UdpSocket::bind("127.0.0.1:0").unwrap();
         let address = near.local_addr().unwrap();
-        let (stop, rebind) = (
-            Arc::new(AtomicBool::new(false)),
-            Arc::new(AtomicBool::new(false)),
-        );
-        let (stopped, rebound) = (Arc::clone(&stop), Arc::clone(&rebind));
+        let [stop, rebind, cut] = [(); 3].map(|()| Arc::new(AtomicBool::new(false)));
+        let (stopped, rebound, closed) = (Arc::clone(&stop), Arc::clone(&rebind), Arc::clone(&cut));
         let outside = move || {
             let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
             socket.connect(camera).unwrap();
@@ -117,10 +116,12 @@ impl Nat {
                 }
                 while let Ok((size, from)) = near.recv_from(&mut data) {
                     viewer = Some(from);
-                    let _ = far.send(&data[..size]);
+                    if !closed.load(Ordering::Relaxed) {
+                        let _ = far.send(&data[..size]);
+                    }
                 }
                 while let Ok(size) = far.recv(&mut data) {
-                    if let Some(viewer) = viewer {
+                    if let Some(viewer) = viewer.filter(|_| !closed.load(Ordering::Relaxed)) {
                         let _ = near.send_to(&data[..size], viewer);
                     }
                 }
@@ -129,6 +130,7 @@ impl Nat {
         Self {
             stop,
             rebind,
+            cut,
             address,
         }
     }
@@ -140,13 +142,12 @@ impl Drop for Nat {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_nat_that_maps_the_viewer_anew_costs_no_restart() {
-    let mut camera = Camera::start(|_| {});
-    let mut viewer = Viewer::new(1).await;
+/// A viewer that the camera learns of from its checks, through the NAT: what the viewer tells itself would go past it.
+async fn behind_nat(camera: &mut Camera) -> (Viewer, Nat) {
+    let viewer = Viewer::new(1).await;
     let grant = camera.grant(&viewer.session, &viewer.offer);
     camera.open(&viewer.session, &grant, &viewer.offer);
-    let (answer, _) = Viewer::answer(&viewer.session, &mut camera).await;
+    let (answer, _) = Viewer::answer(&viewer.session, camera).await;
     let candidate = answer
         .lines()
         .find_map(|line| line.strip_prefix("a=candidate:"))
@@ -157,7 +158,36 @@ async fn a_nat_that_maps_the_viewer_anew_costs_no_restart() {
     viewer
         .apply(&answer.replace(&format!(" {port} "), &behind))
         .await;
-    // The camera learns the viewer's address from its checks; what the viewer tells itself would go past the NAT.
+    (viewer, nat)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_silence_is_no_congestion_the_picture_comes_back_whole() {
+    let mut camera = Camera::start(|_| {});
+    let (mut viewer, nat) = behind_nat(&mut camera).await;
+    let feed = Feed::start(&camera.hub, Duration::from_millis(33));
+    viewer.frame().await;
+    nat.cut.store(true, Ordering::Relaxed);
+    // Until then the camera has slowed down to nothing.
+    while camera.hub.stats().viewers[0].rung.is_some() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    while viewer.seen.try_recv().is_ok() {}
+    camera.events_so_far();
+    nat.cut.store(false, Ordering::Relaxed);
+    loop {
+        let (frame, _) = viewer.frame().await;
+        if !is_small(&frame) {
+            break;
+        }
+    }
+    feed.stop();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_nat_that_maps_the_viewer_anew_costs_no_restart() {
+    let mut camera = Camera::start(|_| {});
+    let (mut viewer, nat) = behind_nat(&mut camera).await;
     let feed = Feed::start(&camera.hub, Duration::from_millis(20));
     viewer.frame().await;
     for _ in 0..2 {

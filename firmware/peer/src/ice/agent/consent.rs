@@ -14,11 +14,11 @@ use crate::path::Path;
 /// How often a valid pair is checked. The RFC allows up to 5 s; 2 s keep round trip times and NAT bindings fresh.
 const CONSENT_INTERVAL: Duration = Duration::from_secs(2);
 /// Nothing heard on the path in use for so long: it is checked more often.
-const QUIET: Duration = Duration::from_millis(600);
+const QUIET: Duration = Duration::from_millis(400);
 /// How often then.
-const QUIET_CHECK: Duration = Duration::from_millis(150);
+const QUIET_CHECK: Duration = Duration::from_millis(100);
 /// Nothing heard for so long, and two round trips: it is broken for now.
-const SILENT: Duration = Duration::from_millis(1500);
+const SILENT: Duration = Duration::from_millis(900);
 /// A pair that is taken into use has so long to say something, if it was silent till then.
 const GRACE: Duration = Duration::from_millis(500);
 /// What round trips may add.

@@ -12,7 +12,7 @@ use super::{
     until,
 };
 use crate::support::ADMIN;
-use crate::{add_camera, call};
+use crate::signalling::{add_camera, call};
 
 #[tokio::test]
 async fn both_ends_are_relayed_by_udp_tcp_and_the_https_port() {

@@ -2,13 +2,10 @@
 //! policy is the documented one: a new key at two thirds of the certificate's life, again with growing pauses until an
 //! answer has come, and the old certificate until the new one is stored.
 
-#![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
-
-mod support;
-
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use crate::support::devices::{names, request};
 use async_trait::async_trait;
 use heron_control::home::Home;
 use heron_control::identity::{
@@ -17,7 +14,6 @@ use heron_control::identity::{
 use heron_protocol::DeviceId;
 use rand::{Rng as _, SeedableRng as _};
 use rcgen::KeyPair;
-use support::devices::{names, request};
 use x509_parser::pem::parse_x509_pem;
 use x509_parser::prelude::FromDer as _;
 use x509_parser::revocation_list::CertificateRevocationList;
@@ -64,7 +60,9 @@ struct Camera {
 impl World {
     async fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let home = Home::open(&support::config(dir.path())).await.unwrap();
+        let home = Home::open(&crate::support::config(dir.path()))
+            .await
+            .unwrap();
         let now = SystemTime::now();
         let certificates = Arc::clone(&home.store.certificates);
         let server = ClaimServer {

@@ -1,16 +1,12 @@
 //! Certificates at the HTTPS listener: which open it, which renew, and how one takes over from another.
 
-#![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
-
-mod support;
-
 use std::time::{Duration, SystemTime};
 
+use crate::support::devices::{RENEW, certificate, names, request};
+use crate::support::{ADMIN, Client, ControlPlane};
 use heron_control::identity::{Authority, Bundle, ClaimServer, Subject};
 use rcgen::KeyPair;
 use serde_json::json;
-use support::devices::{RENEW, certificate, names, request};
-use support::{ADMIN, Client, ControlPlane};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -249,7 +245,7 @@ async fn a_camera_that_was_off_for_200_days_renews_and_is_back() {
 #[tokio::test]
 async fn a_database_of_before_keeps_its_cameras() {
     let dir = tempfile::tempdir().unwrap();
-    let config = support::config(dir.path());
+    let config = crate::support::config(dir.path());
     // A camera as the first migration stored it: its certificate in its own row, good for ten years.
     let issued = {
         let home = heron_control::home::Home::open(&config).await.unwrap();
@@ -266,7 +262,8 @@ async fn a_database_of_before_keeps_its_cameras() {
     for suffix in ["", "-wal", "-shm"] {
         let _ = std::fs::remove_file(format!("{}{suffix}", file.display()));
     }
-    support::database::of_the_first_version(&file, "front-door-01", &issued.certificate).await;
+    crate::support::database::of_the_first_version(&file, "front-door-01", &issued.certificate)
+        .await;
 
     let server = heron_control::Server::start(config).await.unwrap();
     server

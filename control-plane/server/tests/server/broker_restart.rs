@@ -1,17 +1,10 @@
 //! The broker goes away and comes back: the router finds it again, and who is online is right within seconds.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a failure here is a failed test"
-)]
-
-mod support;
-
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use crate::support::mqtt::{PATIENCE, Peer};
 use async_trait::async_trait;
 use heron_broker::{
     Broker, BrokerConfig, BrowserAccess, EveryDevice, Limits, TlsListener, TokenRefused,
@@ -27,7 +20,6 @@ use heron_control::web;
 use heron_protocol::grant::Right;
 use heron_protocol::messages::Presence;
 use heron_protocol::{DeviceId, SigningKey};
-use support::mqtt::{PATIENCE, Peer};
 
 /// Presence must be right this long after the broker's return.
 const RIGHT_AGAIN: Duration = Duration::from_secs(5);

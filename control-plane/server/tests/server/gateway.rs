@@ -1,11 +1,5 @@
 //! The gateway for browsers to a broker that knows nothing of their tokens: what reaches that broker, and what does not.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a failure here is a failed test"
-)]
-
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};

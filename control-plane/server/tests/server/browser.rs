@@ -1,15 +1,11 @@
 //! A browser's way into MQTT: the token, and the WebSocket on the same origin.
 
-#![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
-
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{Client, ControlPlane, VIEWER};
 use futures::{SinkExt as _, StreamExt as _};
 use rustls_pki_types::ServerName;
 use serde_json::{Value, json};
-use support::{Client, ControlPlane, VIEWER};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;

@@ -1,17 +1,13 @@
 //! The three ways in, over HTTPS: claims, pairing codes, the factory list.
 
-#![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
-
-mod support;
-
 use std::time::SystemTime;
 
+use crate::support::devices::{ENROL, certificate, names, request};
+use crate::support::{ADMIN, ControlPlane, VIEWER};
 use heron_control::identity::{ClaimServer, ClaimTerms, make_claim};
 use rcgen::KeyPair;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
-use support::devices::{ENROL, certificate, names, request};
-use support::{ADMIN, ControlPlane, VIEWER};
 
 /// Some key and the request for it.
 fn fresh(name: Option<&str>) -> (KeyPair, Vec<u8>) {

@@ -1,16 +1,12 @@
 //! Two devices with one identity, and the history of connections, through the real broker.
 
-#![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
-
-mod support;
-
 use std::time::Duration;
 
+use crate::support::mqtt::Peer;
+use crate::support::{ADMIN, Client, ControlPlane};
 use heron_control::identity::Bundle;
 use heron_protocol::messages::Presence;
 use serde_json::{Value, json};
-use support::mqtt::Peer;
-use support::{ADMIN, Client, ControlPlane};
 use tokio::time::timeout;
 
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -1,14 +1,7 @@
 //! A session's signalling through everything that is real: broker, certificates, tokens, WebSocket, store.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a failure here is a failed test"
-)]
-
-mod relays;
-mod support;
-
+use crate::support::mqtt::{PATIENCE, Peer};
+use crate::support::{ADMIN, Client, ControlPlane, VIEWER};
 use heron_control::identity::Bundle;
 use heron_protocol::grant::{GrantVerifier, Right};
 use heron_protocol::messages::{
@@ -17,12 +10,10 @@ use heron_protocol::messages::{
 };
 use heron_protocol::{BrowserId, CallId, SessionId, TenantId, Topic, VerifyingKey};
 use serde_json::{Value, json};
-use support::mqtt::{PATIENCE, Peer};
-use support::{ADMIN, Client, ControlPlane, VIEWER};
 
 const OFFER: &str = "v=0\r\na=fingerprint:sha-256 12:DF:3E:5D:49:6B:19:E5:7C:AB:4A:AD:B9:B1:3F:82:18:3B:54:02:12:DF:3E:5D:49:6B:19:E5:7C:AB:4A:AD\r\n";
 
-fn presence() -> Presence {
+pub(crate) fn presence() -> Presence {
     Presence {
         online: true,
         reason: None,
@@ -36,15 +27,15 @@ fn presence() -> Presence {
 }
 
 /// A viewer's browser and its part of the topic tree.
-struct Viewer {
-    peer: Peer,
-    http: Client,
-    tenant: TenantId,
-    browser: BrowserId,
+pub(crate) struct Viewer {
+    pub(crate) peer: Peer,
+    pub(crate) http: Client,
+    pub(crate) tenant: TenantId,
+    pub(crate) browser: BrowserId,
 }
 
 impl Viewer {
-    async fn of(control: &ControlPlane) -> Self {
+    pub(crate) async fn of(control: &ControlPlane) -> Self {
         let http = control.signed_in(VIEWER).await;
         let token = http.post("/api/v1/browser-token", &json!({})).await.json();
         let text = |field: &str| token[field].as_str().unwrap().to_owned();
@@ -68,15 +59,15 @@ impl Viewer {
         }
     }
 
-    fn topic(&self, call: &CallId) -> Topic {
+    pub(crate) fn topic(&self, call: &CallId) -> Topic {
         Topic::ViewUp(self.tenant.clone(), self.browser.clone(), call.clone())
     }
 
-    async fn says(&self, call: &CallId, message: &ViewUp) {
+    pub(crate) async fn says(&self, call: &CallId, message: &ViewUp) {
         self.peer.say(&self.topic(call), message).await;
     }
 
-    async fn opens(&self, call: &CallId, bundle: &Bundle) {
+    pub(crate) async fn opens(&self, call: &CallId, bundle: &Bundle) {
         let rights = vec![Right::View, Right::Listen];
         let open = ViewUp::Open {
             seq: 0,
@@ -87,7 +78,7 @@ impl Viewer {
         self.says(call, &open).await;
     }
 
-    async fn closed(&mut self) -> (EndReason, String) {
+    pub(crate) async fn closed(&mut self) -> (EndReason, String) {
         let closed = |_: &Topic, message: ViewDown| match message {
             ViewDown::Closed { reason, detail, .. } => Some((reason, detail)),
             _ => None,
@@ -96,7 +87,7 @@ impl Viewer {
     }
 
     /// The newest row of the session log, once it is as wanted.
-    async fn row(&self, wanted: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) async fn row(&self, wanted: impl Fn(&Value) -> bool) -> Value {
         let wait = async {
             loop {
                 let rows = self.http.get("/api/v1/sessions").await.json();
@@ -112,11 +103,11 @@ impl Viewer {
     }
 }
 
-fn call(number: u8) -> CallId {
+pub(crate) fn call(number: u8) -> CallId {
     format!("{number:032x}").parse().unwrap()
 }
 
-async fn add_camera(control: &ControlPlane) -> Bundle {
+pub(crate) async fn add_camera(control: &ControlPlane) -> Bundle {
     let admin = control.signed_in(ADMIN).await;
     let added = admin
         .post("/api/v1/cameras", &json!({ "name": "Front door" }))
@@ -134,7 +125,7 @@ fn candidates() -> Vec<Candidate> {
     }]
 }
 
-async fn opened(camera: &mut Peer) -> (SessionId, RtcDown) {
+pub(crate) async fn opened(camera: &mut Peer) -> (SessionId, RtcDown) {
     let open = |topic: &Topic, message: RtcDown| match (topic, &message) {
         (Topic::RtcDown(_, session), RtcDown::Open { .. }) => Some((session.clone(), message)),
         _ => None,

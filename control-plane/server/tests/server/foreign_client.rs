@@ -1,16 +1,12 @@
 //! Enrolment with tools that are not ours: openssl makes the key and the request and reads the answer, curl carries
 //! them, and mosquitto_pub connects with the certificate.
 
-#![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
-
-mod support;
-
 use std::path::Path;
 use std::time::Duration;
 
+use crate::support::devices::names;
+use crate::support::{ADMIN, ControlPlane};
 use serde_json::json;
-use support::devices::names;
-use support::{ADMIN, ControlPlane};
 use tokio::process::Command;
 
 /// Runs a line of shell in `dir`; what it prints.

@@ -1,11 +1,7 @@
 //! Signing in, being throttled, signing out, and other sites' pages.
 
-#![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
-
-mod support;
-
+use crate::support::{ADMIN, ControlPlane, VIEWER};
 use serde_json::json;
-use support::{ADMIN, ControlPlane, VIEWER};
 
 #[tokio::test]
 async fn the_right_password_signs_in_and_the_cookie_stays_out_of_reach() {

@@ -1,22 +1,14 @@
 //! The questions of EMQX and of mosquitto-go-auth, in the forms that they document, and our answers.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a failure here is a failed test"
-)]
-
-mod support;
-
 use std::path::Path;
 
+use crate::support::{ADMIN, Client, ControlPlane, VIEWER};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use heron_control::access::Role;
 use heron_control::identity::Bundle;
 use heron_control::{Config, Server};
 use serde_json::{Value, json};
-use support::{ADMIN, Client, ControlPlane, VIEWER};
 
 const SECRET: &str = "0123456789abcdef";
 
@@ -54,7 +46,7 @@ impl Site {
     }
 
     /// Asks as a broker does: without a cookie.
-    async fn ask(&self, path: &str, question: Value) -> support::Answer {
+    async fn ask(&self, path: &str, question: Value) -> crate::support::Answer {
         let path = format!("/broker/{SECRET}/{path}");
         self.control.client().post(&path, &question).await
     }

@@ -1,18 +1,12 @@
 //! The whole control plane with Debian's Mosquitto as its broker, started with the configuration that we print.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a failure here is a failed test"
-)]
-
-mod support;
-
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use crate::support::mqtt::{PATIENCE, Peer};
+use crate::support::{ADMIN, Client, ControlPlane, VIEWER};
 use heron_control::access::Role;
 use heron_control::brokers::{Product, config_for, control_door, republish};
 use heron_control::identity::Bundle;
@@ -25,8 +19,6 @@ use rumqttc::{
     TlsConfiguration, Transport,
 };
 use serde_json::json;
-use support::mqtt::{PATIENCE, Peer};
-use support::{ADMIN, Client, ControlPlane, VIEWER};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 

@@ -1,11 +1,8 @@
 //! Adding cameras: over the API and from the command line, up to the handshake with the broker.
 
-#![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
-
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{ADMIN, ControlPlane};
 use clap::Parser as _;
 use heron_control::Cli;
 use heron_control::identity::Bundle;
@@ -15,7 +12,6 @@ use rumqttc::{
     Transport,
 };
 use serde_json::json;
-use support::{ADMIN, ControlPlane};
 use tokio::time::timeout;
 
 async fn add(control: &ControlPlane, name: &str) -> Bundle {

@@ -1,16 +1,12 @@
 //! The documents that the binary prints, and what it tells its operator.
 
-#![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
-
-mod support;
-
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use crate::support::{ADMIN, ControlPlane};
 use clap::Parser as _;
 use heron_control::Cli;
 use serde_json::Value;
-use support::{ADMIN, ControlPlane};
 
 async fn printed(command: &str) -> Value {
     let mut out = Vec::new();
@@ -171,7 +167,9 @@ async fn sessions_are_listed_newest_first_and_a_restart_ends_them() {
     log.opened(&open).await.unwrap();
     server.stop().await;
 
-    let server = Server::start(support::config(dir.path())).await.unwrap();
+    let server = Server::start(crate::support::config(dir.path()))
+        .await
+        .unwrap();
     let control = ControlPlane { server, dir };
     let admin = control.signed_in(ADMIN).await;
     let sessions = admin
@@ -348,7 +346,7 @@ async fn a_browser_gets_servers_to_test_its_network_with() {
         .post("/api/v1/self-test", &Value::Null)
         .await;
     assert_eq!(stranger.status, 401);
-    let viewer = control.signed_in(support::VIEWER).await;
+    let viewer = control.signed_in(crate::support::VIEWER).await;
     let test = viewer.post("/api/v1/self-test", &Value::Null).await.json();
     assert_eq!(test["expires_in_s"], 60);
     let servers = test["ice_servers"].as_array().unwrap();

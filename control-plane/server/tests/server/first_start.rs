@@ -1,13 +1,9 @@
 //! What a first start makes, and what it serves.
 
-#![allow(clippy::unwrap_used, reason = "a failure here is a failed test")]
-
-mod support;
-
 use std::os::unix::fs::PermissionsExt as _;
 
+use crate::support::{ControlPlane, config, exchange};
 use heron_control::Server;
-use support::{ControlPlane, config, exchange};
 use tokio::net::TcpStream;
 
 #[tokio::test]
@@ -67,7 +63,7 @@ async fn a_second_start_is_the_same_control_plane() {
     let server = Server::start(config(dir.path())).await.unwrap();
     assert!(before == names.map(read));
     let control = ControlPlane { server, dir };
-    control.signed_in(support::ADMIN).await;
+    control.signed_in(crate::support::ADMIN).await;
     control.server.stop().await;
 }
 
@@ -99,9 +95,9 @@ async fn a_given_certificate_is_served_and_a_bad_one_is_named() {
     config.server.certificate = Some(certificate.clone());
     config.server.key = Some(key.clone());
     let server = Server::start(config.clone()).await.unwrap();
-    let client = support::Client {
+    let client = crate::support::Client {
         address: server.https_address(),
-        tls: support::trusting(issued.cert.pem().as_bytes()),
+        tls: crate::support::trusting(issued.cert.pem().as_bytes()),
         cookie: None,
     };
     assert_eq!(client.get("/healthz").await.status, 200);
