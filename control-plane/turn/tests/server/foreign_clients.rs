@@ -142,7 +142,11 @@ async fn coturns_stun_client_learns_its_address() {
 async fn coturns_client_gets_every_message_back_over_tcp_and_tls() {
     let tls = rcgen::generate_simple_self_signed(["localhost".into()]).unwrap();
     let key = PrivateKeyDer::try_from(tls.signing_key.serialize_der()).unwrap();
-    let tls = rustls::ServerConfig::builder()
+    // Named, because other crates of a whole build bring a second one.
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let tls = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
         .with_no_client_auth()
         .with_single_cert(vec![tls.cert.der().clone()], key)
         .unwrap();

@@ -11,8 +11,8 @@ use super::{
     again, control, control_in, is_refused, relays, run, session, session_with, turn, uclient,
     until,
 };
-use crate::support::ADMIN;
 use crate::signalling::{add_camera, call};
+use crate::support::ADMIN;
 
 #[tokio::test]
 async fn both_ends_are_relayed_by_udp_tcp_and_the_https_port() {

@@ -18,9 +18,9 @@ use heron_protocol::{SessionId, Topic};
 use tokio::net::UdpSocket;
 use tokio::process::Command;
 
+use crate::signalling::{Viewer, add_camera, call, opened, presence};
 use crate::support::mqtt::{PATIENCE, Peer};
 use crate::support::{ADMIN, ControlPlane, VIEWER};
-use crate::signalling::{Viewer, add_camera, call, opened, presence};
 
 /// A control plane with its own keys of `[turn]`, and what comes after them.
 pub async fn control(turn: &str) -> ControlPlane {
