@@ -58,6 +58,12 @@ const BATCH_MS = 20;
 const FRAMES_KEPT = 30;
 const ANSWER_TIMEOUT_MS = 10_000;
 const CONNECT_TIMEOUT_MS = 20_000;
+/**
+ * A browser that has tried all it knows says so at once, and goes on when another candidate comes: a camera that must go
+ * over TCP or TLS finds its relayed address late.
+ */
+const LATE_CANDIDATES_MS = 8000;
+const NO_PATH = 'No way through the network to the camera was found.';
 /** So often it is seen to that something still comes. */
 const WATCH_MS = 250;
 
@@ -264,7 +270,7 @@ export class Call {
     if (!again) {
       this.trusted = true;
       this.phases.end('answered', performance.now());
-      this.#endAfter(CONNECT_TIMEOUT_MS, 'no_path', 'No way through the network to the camera was found.');
+      this.#endAfter(CONNECT_TIMEOUT_MS, 'no_path', NO_PATH);
       this.#become('connecting');
     }
     await this.#peer.setRemoteDescription({ type: 'answer', sdp });
@@ -290,7 +296,7 @@ export class Call {
       this.#watch ??= setInterval(() => void this.#look(), WATCH_MS);
       this.#carries();
     } else if (this.#watch === undefined) {
-      if (state === 'failed') this.#end({ reason: 'no_path', detail: 'No way through the network to the camera was found.' });
+      if (state === 'failed') this.#endAfter(LATE_CANDIDATES_MS, 'no_path', NO_PATH);
     } else if (state === 'disconnected' || state === 'failed') {
       if (state === 'failed') this.#mending.failed(now);
       else this.#mending.lost(now);
