@@ -56,6 +56,7 @@ pub fn run(only: &[String]) -> Result<()> {
         packages::ensure_build()?;
         packages::ensure_browser()?;
         packages::ensure_peers()?;
+        packages::ensure_nat_lab()?;
         build::all(PROFILE)?;
     }
     netns::enter()?;

@@ -48,10 +48,24 @@ pub fn is_root() -> Result<bool> {
     Ok(step::output(Command::new("id").arg("-u"))?.trim() == "0")
 }
 
-/// From now on no UDP arrives here, as behind a strict firewall.
-pub fn block_udp() -> Result<()> {
-    let rules = "table inet blocked {\n chain input { type filter hook input priority 0; meta l4proto udp drop; }\n}\n";
-    Ok(Namespace::current("here").nft(rules)?)
+/// No UDP arrives here, as behind a strict firewall, until this is dropped.
+pub struct BlockedUdp(());
+
+impl BlockedUdp {
+    /// From now on.
+    pub fn new() -> Result<Self> {
+        let rules = "table inet blocked {\n chain input { type filter hook input priority 0; meta l4proto udp drop; }\n}\n";
+        Namespace::current("here").nft(rules)?;
+        Ok(Self(()))
+    }
+}
+
+impl Drop for BlockedUdp {
+    fn drop(&mut self) {
+        if let Err(error) = Namespace::current("here").nft("delete table inet blocked\n") {
+            println!("  UDP stays blocked: {error}");
+        }
+    }
 }
 
 fn configure() -> Result<()> {

@@ -13,8 +13,9 @@ use serde_json::{Value, json};
 
 use crate::build::Binaries;
 use crate::equipment::Equipment;
+use crate::netns::BlockedUdp;
 use crate::process::{Process, tied};
-use crate::{http, netns, step};
+use crate::{http, step};
 
 /// Where the control plane answers on this machine.
 pub const LOCAL: &str = "127.0.0.1:8080";
@@ -340,6 +341,7 @@ pub struct Stack {
     pub camera: Camera,
     pub control: Control,
     pub account: Account,
+    blocked_udp: Option<BlockedUdp>,
 }
 
 impl Stack {
@@ -390,6 +392,7 @@ impl Stack {
             camera,
             control,
             account,
+            blocked_udp: None,
         })
     }
 
@@ -405,7 +408,10 @@ impl Stack {
             "idle" => self.camera.idle().map(|()| String::new()),
             "control-metrics" => http::get(LOCAL, "/metrics"),
             "revoke" => self.control.revoke_camera(),
-            "block-udp" => netns::block_udp().map(|()| String::new()),
+            "block-udp" => {
+                self.blocked_udp = Some(BlockedUdp::new()?);
+                Ok(String::new())
+            }
             "kill-control" => self.control.kill().map(|()| String::new()),
             "start-control" => self.control.restart().map(|()| String::new()),
             _ => anyhow::bail!("a stack knows no `{what}`"),
