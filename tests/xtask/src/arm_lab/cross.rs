@@ -10,19 +10,27 @@ use serde_json::Value;
 use crate::{build, step, workspace};
 
 const TRIPLE: &str = "aarch64-unknown-linux-gnu";
-const PROFILE: &str = "lab";
+/// What the guest runs.
+const LAB: &str = "lab";
+/// What people run.
+const RELEASE: &str = "release";
 
 /// The tests of heron-media that need a real driver below them.
 pub const DEVICE_TESTS: &[&str] = &["v4l2", "loopback", "m2m"];
 
-/// Builds the camera.
+/// Builds the camera for the guest.
 pub fn build() -> Result<()> {
-    step::run(cargo("build").args(["--package", "heron-camera"]))
+    step::run(cargo("build", LAB).args(["--package", "heron-camera"]))
+}
+
+/// Builds the camera as it is released, which takes longer.
+pub fn build_released() -> Result<()> {
+    step::run(cargo("build", RELEASE).args(["--package", "heron-camera"]))
 }
 
 /// Builds [`DEVICE_TESTS`] and puts them into `folder`, by their names.
 pub fn build_device_tests(folder: &Path) -> Result<()> {
-    let mut cargo = cargo("test");
+    let mut cargo = cargo("test", LAB);
     cargo.args([
         "--no-run",
         "--message-format=json",
@@ -55,7 +63,7 @@ pub fn build_device_tests(folder: &Path) -> Result<()> {
 
 /// Debian's cargo, set to build for the guest in a folder of its own: another compiler's leftovers would be of no use
 /// to it.
-fn cargo(command: &str) -> Command {
+fn cargo(command: &str, profile: &str) -> Command {
     // By their full names: rustup's, which have no aarch64 library, come first in the search path.
     let mut cargo = Command::new("/usr/bin/cargo");
     build::forget_own_package(&mut cargo);
@@ -64,7 +72,7 @@ fn cargo(command: &str) -> Command {
             command,
             "--locked",
             "--profile",
-            PROFILE,
+            profile,
             "--target",
             TRIPLE,
             "--target-dir",
@@ -97,7 +105,16 @@ fn cargo(command: &str) -> Command {
 
 /// Where [`build()`] put it.
 pub fn built() -> PathBuf {
-    target().join(TRIPLE).join(PROFILE).join("heron-camera")
+    program(LAB)
+}
+
+/// Where [`build_released()`] put it.
+pub fn released() -> PathBuf {
+    program(RELEASE)
+}
+
+fn program(profile: &str) -> PathBuf {
+    target().join(TRIPLE).join(profile).join("heron-camera")
 }
 
 fn target() -> PathBuf {

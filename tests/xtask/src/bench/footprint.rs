@@ -1,7 +1,7 @@
 //! `cargo xtask bench footprint`: how large the camera's program is, on disk and in memory.
 //!
-//! Memory is that of the camera encoding 720p30 and sound by itself. For aarch64 there is the size
-//! of the ARM lab's build; its memory under an emulator would be the emulator's.
+//! Memory is that of the camera encoding 720p30 and sound by itself. For aarch64 there is the size alone: memory under
+//! an emulator would be the emulator's.
 
 use std::fs;
 use std::path::Path;
@@ -30,7 +30,7 @@ pub fn run(arm: bool) -> Result<()> {
         subject::prepare(false)?;
         if arm {
             packages::ensure_arm_lab()?;
-            cross::build()?;
+            cross::build_released()?;
         }
     }
     netns::enter()?;
@@ -47,7 +47,7 @@ pub fn run(arm: bool) -> Result<()> {
     note("program_mb", size, "MB", Some(WANTED_MB));
     let mut largest = size;
     if arm {
-        let size = megabytes(&cross::built())?;
+        let size = megabytes(&cross::released())?;
         note("program_aarch64_mb", size, "MB", Some(WANTED_MB));
         largest = largest.max(size);
     }
