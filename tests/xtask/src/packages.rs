@@ -79,7 +79,14 @@ const WHEP_PLAYER: &[&str] = &[
 /// To be routers of every kind, other TURN servers, and a Chromium that trusts the control plane's CA.
 const NAT_LAB: &[&str] = &["nftables", "tayga", "conntrack", "coturn", "libnss3-tools"];
 /// The services that come with them.
-const SERVICES: &[&str] = &["coturn", "mosquitto", "janus", "nftables", "tayga"];
+const SERVICES: &[&str] = &[
+    "coturn",
+    "mosquitto",
+    "janus",
+    "nftables",
+    "redis-server",
+    "tayga",
+];
 
 /// What a command needs, and how it is called as a package.
 struct Wanted {
