@@ -254,7 +254,7 @@ export class Call {
         // A control plane that was restarted knows this call no more. The picture does not need it: it is told again
         // when it asks for another path.
         if (this.#state === 'playing' && ['bad_message', 'viewer_vanished'].includes(message.reason)) {
-          return this.#mending.answered();
+          return this.#mending.answered(performance.now());
         }
         return this.#end({ reason: message.reason, detail: message.detail });
     }
@@ -276,7 +276,7 @@ export class Call {
     await this.#peer.setRemoteDescription({ type: 'answer', sdp });
     this.#renewing = false;
     for (const candidate of this.#early.splice(0)) await this.#candidate(candidate);
-    if (again) this.#mending.answered();
+    if (again) this.#mending.answered(performance.now());
   }
 
   async #candidate(candidate: RTCIceCandidateInit): Promise<void> {

@@ -35,7 +35,7 @@ describe('another path is looked for', () => {
     expect(mending.isDue(500)).toBe(true);
     expect(mending.broken).toBe(false);
     mending.asked(500);
-    mending.answered();
+    mending.answered(600);
     expect(mending.due).toBeUndefined();
   });
 
@@ -63,7 +63,7 @@ describe('another path is looked for', () => {
     // Both ends noticed: the camera's wish comes just after.
     mending.changed(20);
     expect(mending.isDue(500)).toBe(false);
-    mending.answered();
+    mending.answered(300);
     expect(mending.due).toBeUndefined();
   });
 
@@ -71,9 +71,12 @@ describe('another path is looked for', () => {
     const mending = new Mending();
     mending.failed(0);
     mending.asked(0);
-    mending.answered();
-    expect(mending.due).toBe(1000);
-    mending.mended(300);
+    // The camera lost it too, and says so before it answers.
+    mending.changed(100);
+    mending.answered(200);
+    expect(mending.isDue(2199)).toBe(false);
+    expect(mending.isDue(2200)).toBe(true);
+    mending.mended(2300);
     expect(mending.due).toBeUndefined();
     mending.lost(5000);
     expect(mending.isDue(5000 + DOUBT_MS)).toBe(true);
@@ -83,7 +86,7 @@ describe('another path is looked for', () => {
     const mending = new Mending();
     mending.changed(0);
     mending.asked(0);
-    mending.answered();
+    mending.answered(200);
     mending.failed(300);
     expect(mending.isDue(999)).toBe(false);
     expect(mending.isDue(1000)).toBe(true);

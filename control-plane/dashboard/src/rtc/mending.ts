@@ -20,6 +20,8 @@ export const STALL_MS = 800;
 const SPACING_MS = 600;
 /** Waits between questions; the last one repeats. */
 const WAITS_MS = [1000, 2000, 4000] as const;
+/** What an answer leads to is given this long before it is thrown away for another try: through relays it takes a second. */
+const LOOK_MS = 2000;
 /** So often at most, where the old path still carries: a camera that never answers cannot. */
 const MOST_FOR_BETTER = 5;
 /** Broken for so long, the call is given up. */
@@ -104,10 +106,14 @@ export class Mending {
     this.#due = now;
   }
 
-  /** The camera has answered: where the old path still carries, there is nothing more to do. */
-  answered(): void {
+  /**
+   * The camera has answered, which covers whatever it asked for before: where the old path still carries, there is
+   * nothing more to do.
+   */
+  answered(now: number): void {
     this.#answered = true;
-    if (!this.broken) this.#rest();
+    if (this.broken) this.#due = now + LOOK_MS;
+    else this.#rest();
   }
 
   /** The path carries something. */
