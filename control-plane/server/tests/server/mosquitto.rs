@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use crate::relays::{self, uclient, until};
 use crate::support::mqtt::{PATIENCE, Peer};
 use crate::support::{ADMIN, Client, ControlPlane, VIEWER};
 use heron_control::access::Role;
@@ -12,7 +13,9 @@ use heron_control::brokers::{Product, config_for, control_door, republish};
 use heron_control::identity::Bundle;
 use heron_control::signalling::BrokerAddress;
 use heron_control::{Config, Server};
-use heron_protocol::messages::{CameraUpdate, Offline, Presence, ReportedState, Section};
+use heron_protocol::messages::{
+    CameraUpdate, EndReason, Offline, Presence, ReportedState, Section,
+};
 use heron_protocol::{DeviceId, Message, Topic, decode, encode};
 use rumqttc::{
     AsyncClient, ConnectionError, Event, EventLoop, MqttOptions, Packet, PublishOptions, QoS,
@@ -42,7 +45,8 @@ impl Site {
             "[server]\nlisten = \"127.0.0.1:0\"\nhttp_listen = \"127.0.0.1:0\"\npublic_host = \"127.0.0.1\"\n\
              data_dir = {:?}\n[broker]\nkind = \"mosquitto\"\ndevices = \"{devices}\"\ncontrol = \"{control}\"\n\
              websocket = \"{browsers}\"\nreload = \"kill -HUP $(cat {pid})\"\n\
-             [turn]\nlisten = \"127.0.0.1:0\"\nrelay_address = \"127.0.0.1\"\n",
+             [turn]\nlisten = \"127.0.0.1:0\"\nrelay_address = \"127.0.0.1\"\n\
+             relay_ports = \"20160-20359\"\nallow_peers = [\"127.0.0.0/8\"]\n",
             dir.path().join("data"),
             pid = dir.path().join("mosquitto.pid").display(),
         );
@@ -224,6 +228,24 @@ async fn a_browser_sees_a_camera_and_a_revocation_puts_it_out() {
     let door = control_door(site.control.server.home(), site.config.broker.control).unwrap();
     let last = presence_of_who_is_away(&door).await;
     assert_eq!((last.online, last.seq), (false, 3));
+    site.control.server.stop().await;
+}
+
+#[tokio::test]
+async fn a_revocation_ends_what_is_relayed() {
+    let site = Site::start().await;
+    let mut open = relays::session(&site.control).await;
+    let turn = relays::turn(&open.viewer_servers);
+    let watching = uclient(turn, &turn.urls[0], 4000).await.spawn().unwrap();
+    let server = site.control.server.turn().unwrap();
+    until("packets", || server.usage(open.session.as_str()) > 20_000).await;
+    site.order(&open.bundle.device, "revoke").await;
+    let ended = until("the relay's end", || server.stats().allocations == 0);
+    tokio::time::timeout(REVOCATION, ended)
+        .await
+        .expect("within the time that a revocation may take");
+    assert_eq!(open.viewer.closed().await.0, EndReason::NotAllowed);
+    drop(watching);
     site.control.server.stop().await;
 }
 

@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
-use heron_turn::{Quotas, Refusal, TurnConfig, TurnServer};
+use heron_turn::{Quotas, Refusal, Stats, TurnConfig, TurnServer};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -30,10 +30,10 @@ fn round_trip(client: &mut Client, peer: &UdpSocket, relayed: SocketAddr) {
     assert_eq!(client.receive().unwrap(), b"\x40\x00\x00\x04back");
 }
 
-/// Waits until that was counted so often.
-fn counted(server: &TurnServer, reason: Refusal, times: u64) {
+/// Waits until the server's figures are so.
+fn eventually(server: &TurnServer, so: impl Fn(&Stats) -> bool) {
     let deadline = Instant::now() + PATIENCE;
-    while server.stats().refused.of(reason) < times {
+    while !so(&server.stats()) {
         assert!(Instant::now() < deadline, "{:?}", server.stats());
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -130,14 +130,12 @@ async fn connections_have_a_bound_and_what_is_no_turn_is_cut_off() {
     for _ in 0..30 {
         half_open.push(std::net::TcpStream::connect(tcp).unwrap());
     }
-    counted(&server, Refusal::Connections, 10);
+    eventually(&server, |stats| {
+        stats.refused.of(Refusal::Connections) >= 10
+    });
     assert_eq!(server.stats().connections, 20);
     drop(half_open);
-    let deadline = Instant::now() + PATIENCE;
-    while server.stats().connections > 0 {
-        assert!(Instant::now() < deadline, "{:?}", server.stats());
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    eventually(&server, |stats| stats.connections == 0);
     let mut stranger = TcpStream::connect(tcp).await.unwrap();
     stranger.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
     assert_eq!(stranger.read(&mut [0; 16]).await.unwrap_or(0), 0);
@@ -146,11 +144,7 @@ async fn connections_have_a_bound_and_what_is_no_turn_is_cut_off() {
     round_trip(&mut client, &peer, relayed);
     drop(client);
     // Its allocation ends with its connection.
-    let deadline = Instant::now() + PATIENCE;
-    while server.stats().allocations > 0 {
-        assert!(Instant::now() < deadline, "{:?}", server.stats());
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    eventually(&server, |stats| stats.allocations == 0);
     server.stop().await;
 }
 

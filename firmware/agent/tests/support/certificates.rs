@@ -36,7 +36,12 @@ impl Authority {
     }
 
     pub fn server(&self) -> Issued {
-        let names = ["127.0.0.1", super::FAR].map(str::to_owned);
+        self.server_at(["127.0.0.1", super::FAR])
+    }
+
+    /// For a server that has these names or addresses.
+    pub fn server_at<T: ToString>(&self, names: impl IntoIterator<Item = T>) -> Issued {
+        let names: Vec<_> = names.into_iter().map(|name| name.to_string()).collect();
         self.issue(&CertificateParams::new(names).unwrap())
     }
 

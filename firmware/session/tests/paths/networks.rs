@@ -169,9 +169,14 @@ async fn a_silence_is_no_congestion_the_picture_comes_back_whole() {
     viewer.frame().await;
     nat.cut.store(true, Ordering::Relaxed);
     // Until then the camera has slowed down to nothing.
-    while camera.hub.stats().viewers[0].rung.is_some() {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    let slowed_down = async {
+        while camera.hub.stats().viewers[0].rung.is_some() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), slowed_down)
+        .await
+        .expect("nothing is sent into the silence");
     while viewer.seen.try_recv().is_ok() {}
     camera.events_so_far();
     nat.cut.store(false, Ordering::Relaxed);
