@@ -47,8 +47,19 @@ pub fn dashboard(node: &Node) -> Result<()> {
     )
 }
 
+/// Set where the dashboard and the `dev` profile's binaries are built already, by the whole workspace's test build:
+/// with other features of the dependencies, so that Cargo would build half of them once more.
+pub const ALREADY: &str = "HERON_XTASK_BUILT";
+
+fn already(profile: &str) -> bool {
+    profile == "dev" && std::env::var_os(ALREADY).is_some()
+}
+
 /// Builds both binaries and returns where they are.
 pub fn binaries(profile: &str) -> Result<Binaries> {
+    if already(profile) {
+        return Ok(built(profile));
+    }
     let packages = ["--package", "heron-control", "--package", "heron-camera"];
     step::run(cargo().args(["build", "--profile", profile]).args(packages))?;
     Ok(built(profile))
@@ -66,6 +77,9 @@ pub fn built(profile: &str) -> Binaries {
 
 /// Builds everything a check with a browser needs.
 pub fn all(profile: &str) -> Result<()> {
+    if already(profile) {
+        return Ok(());
+    }
     let node = Node::ensure()?;
     dashboard(&node)?;
     node.install(&workspace::e2e())?;

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -11,6 +12,9 @@ use crate::{build, packages, step, table, workspace};
 
 /// A step's name and what it does.
 type Step = (&'static str, fn() -> Result<()>);
+
+/// Whether the tests' build, which makes the two binaries too, is done.
+static BUILT: AtomicBool = AtomicBool::new(false);
 
 /// In this order: what is quick to fail comes first.
 const STEPS: &[Step] = &[
@@ -135,10 +139,15 @@ fn fuzz() -> Result<()> {
 fn tests() -> Result<()> {
     // Doc tests are the second command's: nextest does not run them.
     if step::found("cargo-nextest") {
-        step::run(build::cargo().args(["nextest", "run", "--workspace"]))?;
+        let nextest = ["nextest", "run", "--workspace"];
+        step::run(build::cargo().args(nextest).arg("--no-run"))?;
+        BUILT.store(true, Ordering::Relaxed);
+        step::run(build::cargo().args(nextest).arg("--no-fail-fast"))?;
         return step::run(build::cargo().args(["test", "--workspace", "--doc", "--quiet"]));
     }
-    step::run(build::cargo().args(["test", "--workspace", "--quiet"]))
+    step::run(build::cargo().args(["test", "--workspace", "--no-run"]))?;
+    BUILT.store(true, Ordering::Relaxed);
+    step::run(build::cargo().args(["test", "--workspace", "--quiet", "--no-fail-fast"]))
 }
 
 fn docs() -> Result<()> {
@@ -178,18 +187,23 @@ fn cargo_deny() -> Result<PathBuf> {
     if program.exists() {
         return Ok(program);
     }
-    // Unoptimised it is quick enough, and built in a third of the time.
+    // Unoptimised and without symbols it is quick enough, and built in a quarter of the time.
     let install = ["install", "--locked", "--debug", "cargo-deny"];
     step::run(
         build::cargo()
             .args(install)
             .args(["--version", VERSION, "--root"])
-            .arg(&folder),
+            .arg(&folder)
+            .env("CARGO_PROFILE_DEV_DEBUG", "false"),
     )?;
     Ok(program)
 }
 
 /// Another command of xtask, in a process of its own: it enters a network namespace.
 fn own(arguments: &[&str]) -> Result<()> {
-    step::run_quoted(Command::new(std::env::current_exe()?).args(arguments))
+    let mut command = Command::new(std::env::current_exe()?);
+    if BUILT.load(Ordering::Relaxed) {
+        command.env(build::ALREADY, "1");
+    }
+    step::run_quoted(command.args(arguments))
 }

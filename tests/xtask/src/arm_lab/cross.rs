@@ -18,35 +18,23 @@ const RELEASE: &str = "release";
 /// The tests of heron-media that need a real driver below them.
 pub const DEVICE_TESTS: &[&str] = &["v4l2", "loopback", "m2m"];
 
-/// Builds the camera for the guest.
-pub fn build() -> Result<()> {
-    step::run(cargo("build", LAB).args(["--package", "heron-camera"]))
-}
-
-/// Builds the camera as it is released, which takes longer.
-pub fn build_released() -> Result<()> {
-    step::run(cargo("build", RELEASE).args(["--package", "heron-camera"]))
-}
-
-/// Builds [`DEVICE_TESTS`] and puts them into `folder`, by their names.
-pub fn build_device_tests(folder: &Path) -> Result<()> {
-    let mut cargo = cargo("test", LAB);
-    cargo.args([
-        "--no-run",
-        "--message-format=json",
-        "--package",
-        "heron-media",
-    ]);
+/// Builds the camera for the guest, and [`DEVICE_TESTS`], which it puts into `folder` by their names: in one go, since
+/// two would want the dependencies with two sets of features.
+pub fn build(folder: &Path) -> Result<()> {
+    let mut cargo = cargo(LAB);
+    cargo.args(["--message-format=json-render-diagnostics"]);
+    cargo.args(["--package", "heron-camera", "--bin", "heron-camera"]);
+    cargo.args(["--package", "heron-media"]);
     for name in DEVICE_TESTS {
         cargo.args(["--test", name]);
     }
     println!(
-        "  Cross-building the device tests: {}",
+        "  Cross-building heron-camera and the device tests: {}",
         DEVICE_TESTS.join(", ")
     );
     let messages = step::output(&mut cargo)?;
     fs::create_dir_all(folder)?;
-    // One JSON object a line; those of test programs name an executable.
+    // One JSON object a line; those of programs name an executable.
     for message in messages
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
@@ -54,22 +42,28 @@ pub fn build_device_tests(folder: &Path) -> Result<()> {
         if let (Some(program), Some(name)) = (
             message["executable"].as_str(),
             message["target"]["name"].as_str(),
-        ) {
+        ) && DEVICE_TESTS.contains(&name)
+        {
             fs::copy(program, folder.join(name))?;
         }
     }
     Ok(())
 }
 
-/// Debian's cargo, set to build for the guest in a folder of its own: another compiler's leftovers would be of no use
+/// Builds the camera as it is released, which takes longer.
+pub fn build_released() -> Result<()> {
+    step::run(cargo(RELEASE).args(["--package", "heron-camera"]))
+}
+
+/// Debian's cargo, about to build for ARM in a folder of its own: another compiler's leftovers would be of no use
 /// to it.
-fn cargo(command: &str, profile: &str) -> Command {
+fn cargo(profile: &str) -> Command {
     // By their full names: rustup's, which have no aarch64 library, come first in the search path.
     let mut cargo = Command::new("/usr/bin/cargo");
     build::forget_own_package(&mut cargo);
     cargo
         .args([
-            command,
+            "build",
             "--locked",
             "--profile",
             profile,

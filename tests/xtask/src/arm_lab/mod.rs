@@ -105,8 +105,7 @@ pub fn run(encoders: &[Encoder]) -> Result<()> {
         packages::ensure_browser()?;
         packages::ensure_arm_lab()?;
         build::all(PROFILE)?;
-        cross::build()?;
-        cross::build_device_tests(&workspace::target().join(DEVICE_TESTS))?;
+        cross::build(&workspace::target().join(DEVICE_TESTS))?;
         let kernel = kernel::ensure(&cache)?;
         root::ensure(&cache, &kernel)?;
         drivers::build(&cache, &kernel, &workspace::target().join(MODULES))?;
