@@ -12,6 +12,8 @@ interface Pair {
   protocol: string;
   phases: Record<string, number | null>;
   said: string;
+  /** Every start, where there was more than one. */
+  starts: number[];
   /** The candidates and what became of them, where there was no picture. */
   tried: string[];
 }
@@ -23,12 +25,14 @@ interface Live {
 
 /** Longer than any start should take; shorter than the page takes to give up. */
 const LIMIT_MS = 12_000;
+/** What a start may take; where one takes longer, the middle of three counts: this machine pauses at times. */
+const BUDGET_MS = { direct: 1000, relayed: 1500 };
 /** A camera that has just started is not there at once. */
 const ONLINE_MS = 20_000;
 /** Watches one camera, from the list and back to it. */
 async function watch(dashboard: Dashboard, camera: string, viewer: string): Promise<Pair> {
   const { page } = dashboard;
-  const pair: Pair = { camera, viewer, ms: null, local: '', remote: '', protocol: '', phases: {}, said: '', tried: [] };
+  const pair: Pair = { camera, viewer, ms: null, local: '', remote: '', protocol: '', phases: {}, said: '', starts: [], tried: [] };
   try {
     await dashboard.cameraOnline(ONLINE_MS, camera);
     await dashboard.start(LIMIT_MS, camera);
@@ -48,6 +52,20 @@ async function watch(dashboard: Dashboard, camera: string, viewer: string): Prom
   return pair;
 }
 
+/** Whether it took longer than it may. */
+function isSlow({ ms, local, remote }: Pair): boolean {
+  return ms !== null && ms > (local === 'relay' || remote === 'relay' ? BUDGET_MS.relayed : BUDGET_MS.direct);
+}
+
+/** The pair as it is judged. */
+async function judged(dashboard: Dashboard, camera: string, viewer: string): Promise<Pair> {
+  const first = await watch(dashboard, camera, viewer);
+  if (!isSlow(first)) return first;
+  const starts = [first, await watch(dashboard, camera, viewer), await watch(dashboard, camera, viewer)];
+  const ranked = starts.toSorted((a, b) => (a.ms ?? Infinity) - (b.ms ?? Infinity));
+  return { ...(ranked[1] ?? first), starts: starts.map(({ ms }) => ms ?? LIMIT_MS) };
+}
+
 await script(async (input) => {
   const pairs: Pair[] = [];
   for (const { kind, chromium } of input.viewers ?? []) {
@@ -60,7 +78,7 @@ await script(async (input) => {
       // The very first start also compiles the page's code: it does not count.
       await watch(dashboard, cameras.at(-1) ?? '', kind);
       for (const camera of cameras) {
-        const pair = await watch(dashboard, camera, kind);
+        const pair = await judged(dashboard, camera, kind);
         pairs.push(pair);
         const seen = pair.ms === null ? `no picture: ${pair.said}` : `${pair.local} to ${pair.remote}, ${pair.protocol}, ${pair.ms.toFixed(0)} ms`;
         console.log(`camera ${camera}, viewer ${kind}: ${seen}`);
@@ -69,7 +87,7 @@ await script(async (input) => {
       console.log(`viewer ${kind}: ${error instanceof Error ? error.message : String(error)}`);
       const tried = new Set(pairs.filter(({ viewer }) => viewer === kind).map(({ camera }) => camera));
       const left = (input.cameras ?? []).filter((camera) => !tried.has(camera));
-      const nothing = { ms: null, local: '', remote: '', protocol: '', phases: {}, said: 'the page did not get this far', tried: [] };
+      const nothing = { ms: null, local: '', remote: '', protocol: '', phases: {}, said: 'the page did not get this far', starts: [], tried: [] };
       pairs.push(...left.map((camera) => ({ camera, viewer: kind, ...nothing })));
     } finally {
       await browser.close();

@@ -106,7 +106,7 @@ mod stats;
 mod stream;
 mod talk;
 mod trickle;
-mod turn_framing;
+pub mod turn_framing;
 mod turn_stream;
 mod viewer;
 

@@ -21,7 +21,7 @@ pub enum NotTurn {
     /// STUN messages are padded to four bytes.
     #[error("a STUN message of {0} bytes is announced")]
     Unpadded(usize),
-    /// Longer than [`MAX_MESSAGE`].
+    /// Longer than the longest that is taken.
     #[error("a message of {0} bytes is announced")]
     TooLong(usize),
 }

@@ -176,7 +176,7 @@ fn own_address() -> IpAddr {
 mod tests {
     use super::*;
 
-    fn error(text: &str) -> String {
+    pub(super) fn error(text: &str) -> String {
         Config::parse(text, Path::new("heron.toml"))
             .unwrap_err()
             .to_string()

@@ -349,15 +349,7 @@ fn probe_interval<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
-    use crate::config::Config;
-
-    fn error(text: &str) -> String {
-        Config::parse(text, Path::new("heron.toml"))
-            .unwrap_err()
-            .to_string()
-    }
+    use crate::config::tests::error;
 
     #[test]
     fn a_pool_says_which_key_is_missing_or_foreign() {

@@ -5,6 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::BytesMut;
+use heron_session::turn_framing;
 use rtc_stun::message::Message;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -69,7 +71,7 @@ pub enum Wire {
     /// A socket that hears only the server.
     Datagrams(UdpSocket),
     /// A connection, and what was read of it but not taken.
-    Stream(Box<dyn Stream>, Vec<u8>),
+    Stream(Box<dyn Stream>, BytesMut),
 }
 
 /// A socket on any port.
@@ -106,7 +108,7 @@ impl Wire {
         let stream = connected.unwrap_or_else(late).map_err(Trouble::Connect)?;
         stream.set_nodelay(true)?;
         let Some((tls, name)) = tls else {
-            return Ok(Self::Stream(Box::new(stream), Vec::new()));
+            return Ok(Self::Stream(Box::new(stream), BytesMut::new()));
         };
         let name = ServerName::try_from(name.to_owned()).map_err(io::Error::other)?;
         let handshake = TlsConnector::from(Arc::clone(tls)).connect(name, stream);
@@ -114,7 +116,7 @@ impl Wire {
             Ok(stream) => stream.map_err(Trouble::Tls)?,
             Err(_) => return Err(Trouble::Tls(io::ErrorKind::TimedOut.into())),
         };
-        Ok(Self::Stream(Box::new(stream), Vec::new()))
+        Ok(Self::Stream(Box::new(stream), BytesMut::new()))
     }
 
     /// Sends a message.
@@ -138,9 +140,9 @@ impl Wire {
                 Ok(message)
             }
             Self::Stream(stream, read) => loop {
-                if let Some(size) = framed(read)? {
-                    let rest = read.split_off(size);
-                    return Ok(std::mem::replace(read, rest));
+                let not_turn = |error| io::Error::new(io::ErrorKind::InvalidData, error);
+                if let Some(message) = turn_framing::next(read).map_err(not_turn)? {
+                    return Ok(message.to_vec());
                 }
                 if stream.read_buf(read).await? == 0 {
                     return Err(io::ErrorKind::UnexpectedEof.into());
@@ -177,46 +179,5 @@ impl Wire {
         } else {
             Trouble::Silent
         })
-    }
-}
-
-/// How long the first message of a stream is, once that is known and all of it is there.
-fn framed(read: &[u8]) -> io::Result<Option<usize>> {
-    let Some([kind, _, high, low]) = read.first_chunk() else {
-        return Ok(None);
-    };
-    let length = usize::from(u16::from_be_bytes([*high, *low]));
-    let size = match kind >> 6 {
-        0 => 20 + length,
-        1 => 4 + length.next_multiple_of(4),
-        _ => return Err(io::ErrorKind::InvalidData.into()),
-    };
-    if size > LARGEST {
-        return Err(io::ErrorKind::InvalidData.into());
-    }
-    Ok((read.len() >= size).then_some(size))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::doctor::nat::Change;
-
-    #[test]
-    fn messages_are_cut_out_of_a_stream() {
-        let request = stun::binding(Change::Port).raw;
-        assert_eq!(framed(&request[..3]).unwrap(), None);
-        assert_eq!(framed(&request[..27]).unwrap(), None);
-        assert_eq!(framed(&[&request[..], b"next"].concat()).unwrap(), Some(28));
-        // Channel data is padded in a stream.
-        assert_eq!(framed(b"\x40\x01\x00\x05hello\0\0\0").unwrap(), Some(12));
-        for other in [
-            &b"HTTP/1.1 400"[..],
-            b"\x15\x03\xff\xff",
-            b"\xff\xff\xff\xff",
-        ] {
-            // "HT" looks like channel data, of a length that no relay sends.
-            assert!(framed(other).is_err(), "{other:?}");
-        }
     }
 }

@@ -11,7 +11,7 @@ use super::world::{Role, World, folder};
 use crate::node::Node;
 use crate::{browser, table, workspace};
 
-/// From the click to the first frame, over all pairs of a kind.
+/// From the click to the first frame of each pair. The script has them too: it tries a slow pair thrice.
 const DIRECT_MS: f64 = 1000.0;
 const RELAYED_MS: f64 = 1500.0;
 
@@ -31,6 +31,8 @@ struct Seen {
     phases: serde_json::Value,
     /// What the page said where there was no picture.
     said: String,
+    /// Every start, where the first was slow: the middle one counts.
+    starts: Vec<f64>,
     /// The candidates and what became of them, where there was no picture.
     tried: Vec<String>,
 }
@@ -89,8 +91,18 @@ fn conclude(seen: &[Seen], pairs: usize, held: bool) -> Result<()> {
         let pair = format!("camera {} and viewer {}", one.camera, one.viewer);
         match one.ms {
             None => missed.push(format!("{pair}: no picture; the page says: {}", one.said)),
-            Some(ms) if one.relayed() => relayed.push(ms),
-            Some(ms) => direct.push(ms),
+            Some(ms) => {
+                let (kind, budget) = match one.relayed() {
+                    true => (&mut relayed, RELAYED_MS),
+                    false => (&mut direct, DIRECT_MS),
+                };
+                kind.push(ms);
+                if held && ms > budget {
+                    missed.push(format!(
+                        "{pair}: {ms:.0} ms in the middle of three starts, {budget:.0} are allowed"
+                    ));
+                }
+            }
         }
         if one.ms.is_some() && one.local.is_empty() {
             missed.push(format!("{pair}: a picture, and no path is known"));
@@ -105,6 +117,7 @@ fn conclude(seen: &[Seen], pairs: usize, held: bool) -> Result<()> {
     let file = workspace::target().join("bench/nat-lab.json");
     fs::create_dir_all(workspace::target().join("bench"))?;
     let (direct_ms, relayed_ms) = (median(&mut direct), median(&mut relayed));
+    let thrice = seen.iter().filter(|one| !one.starts.is_empty()).count();
     let data = serde_json::json!({
         "figures": {
             "pairs": pairs,
@@ -113,21 +126,14 @@ fn conclude(seen: &[Seen], pairs: usize, held: bool) -> Result<()> {
             "relayed": relayed.len(),
             "direct_p50_ms": direct_ms,
             "relayed_p50_ms": relayed_ms,
+            "direct_max_ms": direct.last(),
+            "relayed_max_ms": relayed.last(),
+            "tried_thrice": thrice,
         },
         "pairs": seen,
     });
     fs::write(&file, serde_json::to_vec_pretty(&data)?)?;
     println!("  All figures are in {}", file.display());
-    for (kind, ms, budget) in [
-        ("direct", direct_ms, DIRECT_MS),
-        ("relayed", relayed_ms, RELAYED_MS),
-    ] {
-        if let Some(ms) = ms.filter(|ms| held && *ms > budget) {
-            missed.push(format!(
-                "{kind} pairs take {ms:.0} ms in the median, {budget:.0} ms are allowed"
-            ));
-        }
-    }
     if seen.len() < pairs {
         missed.push(format!("{} of {pairs} pairs were tried", seen.len()));
     }
@@ -136,13 +142,15 @@ fn conclude(seen: &[Seen], pairs: usize, held: bool) -> Result<()> {
     }
     let ms = |ms: Option<f64>| ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.0} ms"));
     println!(
-        "nat-lab: {} of {pairs} pairs connect, {} directly (median {}, budget {DIRECT_MS:.0}), {} relayed (median {}, \
-         budget {RELAYED_MS:.0})",
+        "nat-lab: {} of {pairs} pairs connect, {} directly (median {}, slowest {}, budget {DIRECT_MS:.0}), {} relayed \
+         (median {}, slowest {}, budget {RELAYED_MS:.0}), {thrice} tried thrice",
         direct.len() + relayed.len(),
         direct.len(),
         ms(direct_ms),
+        ms(direct.last().copied()),
         relayed.len(),
-        ms(relayed_ms)
+        ms(relayed_ms),
+        ms(relayed.last().copied())
     );
     if !missed.is_empty() {
         bail!(
