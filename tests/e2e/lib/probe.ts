@@ -67,13 +67,16 @@ export function installProbe(): void {
   const canvas = new OffscreenCanvas(16, 16);
   const context = canvas.getContext('2d', { willReadFrequently: true });
 
-  /** Age in milliseconds at the unix time `now` of a picture whose clock is in this row of pixels. */
-  function ageOf(luma: (x: number) => number, width: number, now: number): number | null {
-    const block = Math.floor(width / BLOCKS) & ~1;
+  /**
+   * Age in milliseconds at the unix time `now` of a picture whose clock is in this row of pixels; with a scale of 2 that of
+   * a picture that was drawn at twice the size, as the smaller rung's is.
+   */
+  function ageOf(luma: (x: number) => number, width: number, now: number, scale = 1): number | null {
+    const block = (Math.floor((scale * width) / BLOCKS) & ~1) / scale;
     let time = 0;
     let given = 0;
     for (let index = 0; index < BLOCKS; index += 1) {
-      const bit = luma(index * block + block / 2) > 125 ? 1 : 0;
+      const bit = luma(Math.floor(index * block + block / 2)) > 125 ? 1 : 0;
       if (index < 40) time = time * 2 + bit;
       else given = given * 2 + bit;
     }
@@ -206,14 +209,15 @@ export function installProbe(): void {
     if (followed.has(video)) return;
     followed.add(video);
     const shown: VideoFrameRequestCallback = (rendered, frame) => {
-      const pixels = row(video, rowOf(frame.height));
       // Without a screen the expected time may lie before the one at which it was drawn.
       const at = Math.max(rendered, frame.expectedDisplayTime);
-      const green = (x: number) => pixels?.[4 * x + 1] ?? 0;
       // The page's clock and the machine's drift apart: compared anew each time.
       const now = Date.now() + at - performance.now();
-      const age = pixels === undefined ? null : ageOf(green, frame.width, now);
-      probe.pictures.push({ at, age });
+      const read = (scale: number): number | null => {
+        const pixels = row(video, Math.floor(rowOf(scale * frame.height) / scale));
+        return pixels === undefined ? null : ageOf((x) => pixels[4 * x + 1] ?? 0, frame.width, now, scale);
+      };
+      probe.pictures.push({ at, age: read(1) ?? read(2) });
       video.requestVideoFrameCallback(shown);
     };
     video.requestVideoFrameCallback(shown);
