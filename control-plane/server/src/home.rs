@@ -35,12 +35,19 @@ impl Home {
     /// One line that names the file.
     pub async fn open(config: &Config) -> anyhow::Result<Self> {
         let identity = Identity::open(&config.server.data_dir, SystemTime::now())?;
-        // SQLite gives its journal files the rights of the database.
-        identity.keep.private_file(DATABASE)?;
-        let database = identity.keep.path(DATABASE);
-        let store = Store::open(&database)
-            .await
-            .with_context(|| database.display().to_string())?;
+        let store = match &config.store.url {
+            Some(url) => {
+                let opened = Store::connect(url).await;
+                opened.with_context(|| format!("store.url: {url}"))?
+            }
+            None => {
+                // SQLite gives its journal files the rights of the database.
+                identity.keep.private_file(DATABASE)?;
+                let database = identity.keep.path(DATABASE);
+                let opened = Store::open(&database).await;
+                opened.with_context(|| database.display().to_string())?
+            }
+        };
         for (camera, pem, issued_ms) in store.certificates.unread().await? {
             let certificate = row_of(&camera, &pem, issued_ms)?;
             store.certificates.adopt(&certificate).await?;

@@ -48,6 +48,7 @@ const PEERS: &[&str] = &[
     "mosquitto",
     "mosquitto-clients",
     "openssl",
+    "postgresql",
     "redis-server",
 ];
 /// The servers that Heron is measured against, and what feeds them.
@@ -84,6 +85,7 @@ const SERVICES: &[&str] = &[
     "mosquitto",
     "janus",
     "nftables",
+    "postgresql",
     "redis-server",
     "tayga",
 ];

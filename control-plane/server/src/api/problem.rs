@@ -78,6 +78,16 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::NameTaken { .. } => Self::new(StatusCode::CONFLICT, error.to_string()),
+            StoreError::Away(error) => {
+                tracing::error!(%error, "the database cannot be reached");
+                Self {
+                    retry_after_s: Some(5),
+                    ..Self::new(
+                        StatusCode::SERVICE_UNAVAILABLE,
+                        "the database cannot be reached; try again in a moment",
+                    )
+                }
+            }
             StoreError::Database(_) | StoreError::Migration(_) | StoreError::Corrupt { .. } => {
                 Self::internal(error)
             }

@@ -14,7 +14,9 @@ use std::time::Duration;
 use serde::Deserialize;
 use thiserror::Error;
 
+use crate::store::StoreUrl;
 pub use broker::{BrokerConfig, BrokerKind};
+
 pub use turn::{DEFAULT_REGION, PoolConfig, PoolKind, RegionConfig, TurnConfig};
 pub use values::{Host, LoopbackListen, PortRange};
 
@@ -24,6 +26,8 @@ pub use values::{Host, LoopbackListen, PortRange};
 pub struct Config {
     /// HTTPS, names, and where things are kept.
     pub server: ServerConfig,
+    /// The database.
+    pub store: StoreConfig,
     /// The broker.
     pub broker: BrokerConfig,
     /// The embedded TURN server, and relays elsewhere.
@@ -61,6 +65,14 @@ impl Default for ServerConfig {
             key: None,
         }
     }
+}
+
+/// `[store]`.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StoreConfig {
+    /// A PostgreSQL database; unless given, SQLite in the data directory.
+    pub url: Option<StoreUrl>,
 }
 
 /// What is wrong with a configuration, in one line.
@@ -216,6 +228,8 @@ mod tests {
             data_dir = "/var/lib/heron"
             certificate = "chain.pem"
             key = "key.pem"
+            [store]
+            url = "postgres://heron:secret@db.example/heron"
             [broker]
             devices = "0.0.0.0:1883"
             control = "127.0.0.1:1884"
@@ -336,6 +350,12 @@ mod tests {
             pair,
             "heron.toml: server.certificate and server.key belong together: give both or neither"
         );
+        let store = error("[store]\nurl = \"mysql://heron:secret@db/heron\"");
+        assert!(
+            store.starts_with("heron.toml:2: store.url: not the URL"),
+            "{store}"
+        );
+        assert!(!store.contains("secret"), "{store}");
         let syntax = error("[server\n");
         assert!(syntax.starts_with("heron.toml:1: "), "{syntax}");
         assert!(!syntax.contains('\n'), "{syntax}");

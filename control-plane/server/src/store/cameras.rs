@@ -2,10 +2,10 @@
 
 use async_trait::async_trait;
 use heron_protocol::{DeviceId, TenantId};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, SqliteConnection};
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Row as _};
 
-use super::{Sqlite, Standing, StoreError, certificates, checked, taken};
+use super::{Sql, Standing, StoreError, certificates, checked, taken};
 
 /// A camera that was added.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +64,7 @@ pub trait Cameras: Send + Sync {
     async fn remove(&self, tenant: &TenantId, id: &str, now_ms: i64) -> Result<bool, StoreError>;
 }
 
-fn camera(row: &SqliteRow) -> Result<CameraRow, StoreError> {
+fn camera(row: &AnyRow) -> Result<CameraRow, StoreError> {
     Ok(CameraRow {
         id: checked("device id", row.try_get("id")?)?,
         tenant: checked("tenant", row.try_get("tenant")?)?,
@@ -79,7 +79,7 @@ fn camera(row: &SqliteRow) -> Result<CameraRow, StoreError> {
 }
 
 /// A JSON array of texts.
-pub(super) fn tags(row: &SqliteRow) -> Result<Vec<String>, StoreError> {
+pub(super) fn tags(row: &AnyRow) -> Result<Vec<String>, StoreError> {
     let value: String = row.try_get("tags")?;
     serde_json::from_str(&value).map_err(|_| StoreError::Corrupt {
         what: "list of tags",
@@ -94,10 +94,10 @@ pub(super) fn tags_text(tags: &[String]) -> String {
 
 /// Adds a camera's row.
 pub(super) async fn insert(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     camera: &CameraRow,
 ) -> Result<(), StoreError> {
-    let there = sqlx::query("SELECT 1 FROM camera WHERE id = ?")
+    let there = sqlx::query("SELECT 1 FROM camera WHERE id = $1")
         .bind(camera.id.as_str())
         .fetch_optional(&mut *connection)
         .await?;
@@ -108,7 +108,7 @@ pub(super) async fn insert(
         });
     }
     sqlx::query(
-        "INSERT INTO camera (id, tenant, name, site, tags, added_ms) VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT INTO camera (id, tenant, name, site, tags, added_ms) VALUES ($1, $2, $3, $4, $5, $6)",
     )
     .bind(camera.id.as_str())
     .bind(camera.tenant.as_str())
@@ -123,16 +123,16 @@ pub(super) async fn insert(
 }
 
 #[async_trait]
-impl Cameras for Sqlite {
+impl Cameras for Sql {
     async fn add(&self, camera: &CameraRow) -> Result<(), StoreError> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.write().await?;
         insert(&mut transaction, camera).await?;
         transaction.commit().await?;
         Ok(())
     }
 
     async fn list(&self, tenant: &TenantId) -> Result<Vec<CameraRow>, StoreError> {
-        let query = sqlx::query("SELECT * FROM camera WHERE tenant = ? ORDER BY name");
+        let query = sqlx::query("SELECT * FROM camera WHERE tenant = $1 ORDER BY name");
         query
             .bind(tenant.as_str())
             .fetch_all(&self.pool)
@@ -155,7 +155,7 @@ impl Cameras for Sqlite {
     }
 
     async fn find(&self, id: &str) -> Result<Option<CameraRow>, StoreError> {
-        let row = sqlx::query("SELECT * FROM camera WHERE id = ?")
+        let row = sqlx::query("SELECT * FROM camera WHERE id = $1")
             .bind(id)
             .fetch_optional(&self.pool)
             .await?;
@@ -163,8 +163,8 @@ impl Cameras for Sqlite {
     }
 
     async fn remove(&self, tenant: &TenantId, id: &str, now_ms: i64) -> Result<bool, StoreError> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        let delete = sqlx::query("DELETE FROM camera WHERE tenant = ? AND id = ?");
+        let mut transaction = self.write().await?;
+        let delete = sqlx::query("DELETE FROM camera WHERE tenant = $1 AND id = $2");
         let done = delete
             .bind(tenant.as_str())
             .bind(id)

@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use heron_protocol::DeviceId;
 use serde::{Deserialize, Serialize};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, SqliteConnection};
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Row as _};
 use utoipa::ToSchema;
 
-use super::{Sqlite, StoreError, checked};
+use super::{Sql, StoreError, checked};
 
 /// What has become of a certificate. Its end by time is not among it: that is a matter of the clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -154,7 +154,7 @@ pub trait Certificates: Send + Sync {
     async fn adopt(&self, certificate: &CertificateRow) -> Result<(), StoreError>;
 }
 
-pub(super) fn certificate(row: &SqliteRow) -> Result<CertificateRow, StoreError> {
+pub(super) fn certificate(row: &AnyRow) -> Result<CertificateRow, StoreError> {
     Ok(CertificateRow {
         serial: row.try_get("serial")?,
         camera: checked("device id", row.try_get("camera")?)?,
@@ -182,7 +182,7 @@ fn corrupt(what: &'static str) -> StoreError {
 
 /// Writes down what happened to a camera's identity.
 pub(super) async fn event(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     camera: &str,
     what: &str,
     serial: Option<&str>,
@@ -190,7 +190,7 @@ pub(super) async fn event(
     at_ms: i64,
 ) -> Result<(), StoreError> {
     sqlx::query(
-        "INSERT INTO identity_event (at_ms, camera, what, serial, reason) VALUES (?, ?, ?, ?, ?)",
+        "INSERT INTO identity_event (at_ms, camera, what, serial, reason) VALUES ($1, $2, $3, $4, $5)",
     )
     .bind(at_ms)
     .bind(camera)
@@ -204,13 +204,13 @@ pub(super) async fn event(
 
 /// Files a certificate, with its event.
 pub(super) async fn insert(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     certificate: &CertificateRow,
 ) -> Result<(), StoreError> {
     sqlx::query(
         "INSERT INTO certificate (serial, camera, pem, fingerprint, key_sha256, issued_ms, not_after_ms, state,
              first_used_ms, ended_ms, reason)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
     )
     .bind(&certificate.serial)
     .bind(certificate.camera.as_str())
@@ -239,13 +239,13 @@ pub(super) async fn insert(
 
 /// Revokes all that a camera has.
 pub(super) async fn revoke_all(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     camera: &str,
     reason: &str,
     now_ms: i64,
 ) -> Result<(), StoreError> {
     sqlx::query(
-        "UPDATE certificate SET state = 'revoked', ended_ms = ?, reason = ? WHERE camera = ? AND state <> 'revoked'",
+        "UPDATE certificate SET state = 'revoked', ended_ms = $1, reason = $2 WHERE camera = $3 AND state <> 'revoked'",
     )
     .bind(now_ms)
     .bind(reason)
@@ -257,32 +257,32 @@ pub(super) async fn revoke_all(
 
 /// The pending ones of a camera end, as there is a newer one; with `active`, the active one too.
 async fn supersede(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     camera: &str,
     by: &str,
     active: bool,
     now_ms: i64,
 ) -> Result<(), StoreError> {
     sqlx::query(
-        "UPDATE certificate SET state = 'superseded', ended_ms = ?
-         WHERE camera = ? AND serial <> ? AND (state = 'pending' OR (state = 'active' AND ?))",
+        "UPDATE certificate SET state = 'superseded', ended_ms = $1
+         WHERE camera = $2 AND serial <> $3 AND (state = 'pending' OR (state = 'active' AND $4 = 1))",
     )
     .bind(now_ms)
     .bind(camera)
     .bind(by)
-    .bind(active)
+    .bind(i64::from(active))
     .execute(connection)
     .await?;
     Ok(())
 }
 
 #[async_trait]
-impl Certificates for Sqlite {
+impl Certificates for Sql {
     async fn issue(&self, fresh: CertificateRow) -> Result<CertificateRow, StoreError> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.write().await?;
         let there = sqlx::query(
             "SELECT * FROM certificate
-             WHERE camera = ? AND key_sha256 = ? AND state = 'pending' AND not_after_ms > ?",
+             WHERE camera = $1 AND key_sha256 = $2 AND state = 'pending' AND not_after_ms > $3",
         )
         .bind(fresh.camera.as_str())
         .bind(&fresh.key_sha256)
@@ -300,11 +300,11 @@ impl Certificates for Sqlite {
     }
 
     async fn used(&self, uses: &[(String, i64)]) -> Result<(), StoreError> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.write().await?;
         for (serial, at_ms) in uses {
             let row = sqlx::query(
-                "UPDATE certificate SET state = 'active', first_used_ms = ?
-                 WHERE serial = ? AND state = 'pending' RETURNING camera",
+                "UPDATE certificate SET state = 'active', first_used_ms = $1
+                 WHERE serial = $2 AND state = 'pending' RETURNING camera",
             )
             .bind(at_ms)
             .bind(serial)
@@ -334,9 +334,9 @@ impl Certificates for Sqlite {
         reason: Option<&str>,
         now_ms: i64,
     ) -> Result<bool, StoreError> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.write().await?;
         let update = sqlx::query(
-            "UPDATE camera SET standing = ?, standing_reason = ?, standing_since_ms = ? WHERE id = ?",
+            "UPDATE camera SET standing = $1, standing_reason = $2, standing_since_ms = $3 WHERE id = $4",
         );
         let done = update
             .bind(standing.as_str())
@@ -367,7 +367,7 @@ impl Certificates for Sqlite {
 
     async fn of_camera(&self, camera: &DeviceId) -> Result<Vec<CertificateRow>, StoreError> {
         sqlx::query(
-            "SELECT * FROM certificate WHERE camera = ? ORDER BY issued_ms DESC, rowid DESC",
+            "SELECT * FROM certificate WHERE camera = $1 ORDER BY issued_ms DESC, rowid DESC",
         )
         .bind(camera.as_str())
         .fetch_all(&self.pool)
@@ -383,23 +383,22 @@ impl Certificates for Sqlite {
         now_ms: i64,
         renewable_ms: i64,
     ) -> Result<BTreeMap<DeviceId, KnownCamera>, StoreError> {
-        let only = only
-            .map(serde_json::to_string)
-            .transpose()
-            .map_err(|_| corrupt("device id"))?;
-        let rows = sqlx::query(
+        let sql =
             "SELECT serial, certificate.camera, '' AS pem, fingerprint, key_sha256, issued_ms, not_after_ms, state,
                  first_used_ms, ended_ms, reason, camera.standing, camera.standing_reason, camera.standing_since_ms
              FROM certificate LEFT JOIN camera ON camera.id = certificate.camera
-             WHERE not_after_ms > CASE WHEN state IN ('pending', 'active') THEN ?1 - ?3 ELSE ?1 END
-                 AND (?2 IS NULL OR certificate.camera IN (SELECT value FROM json_each(?2)))
-             ORDER BY issued_ms, certificate.rowid",
-        )
-        .bind(now_ms)
-        .bind(only)
-        .bind(renewable_ms)
-        .fetch_all(&self.pool)
-        .await?;
+             WHERE not_after_ms > CASE WHEN state IN ('pending', 'active') THEN $1 - $3 ELSE $1 END
+                 AND ($2 IS NULL OR certificate.camera = $2)
+             ORDER BY issued_ms, certificate.rowid";
+        let scopes = only.map_or_else(
+            || vec![None],
+            |only| only.iter().map(|id| Some(id.as_str())).collect(),
+        );
+        let mut rows = Vec::new();
+        for scope in scopes {
+            let query = sqlx::query(sql).bind(now_ms).bind(scope).bind(renewable_ms);
+            rows.extend(query.fetch_all(&self.pool).await?);
+        }
         let mut known: BTreeMap<DeviceId, KnownCamera> = BTreeMap::new();
         for row in &rows {
             let one = certificate(row)?;
@@ -424,7 +423,7 @@ impl Certificates for Sqlite {
     }
 
     async fn events(&self, after: i64) -> Result<(Vec<DeviceId>, i64), StoreError> {
-        let rows = sqlx::query("SELECT id, camera FROM identity_event WHERE id > ? ORDER BY id")
+        let rows = sqlx::query("SELECT id, camera FROM identity_event WHERE id > $1 ORDER BY id")
             .bind(after)
             .fetch_all(&self.pool)
             .await?;
@@ -443,7 +442,7 @@ impl Certificates for Sqlite {
         let rows = sqlx::query("SELECT * FROM unread_certificate")
             .fetch_all(&self.pool)
             .await?;
-        let read = |row: &SqliteRow| {
+        let read = |row: &AnyRow| {
             Ok((
                 checked("device id", row.try_get("camera")?)?,
                 row.try_get("pem")?,
@@ -454,8 +453,8 @@ impl Certificates for Sqlite {
     }
 
     async fn adopt(&self, certificate: &CertificateRow) -> Result<(), StoreError> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        let delete = sqlx::query("DELETE FROM unread_certificate WHERE camera = ?");
+        let mut transaction = self.write().await?;
+        let delete = sqlx::query("DELETE FROM unread_certificate WHERE camera = $1");
         let done = delete
             .bind(certificate.camera.as_str())
             .execute(&mut *transaction)

@@ -3,10 +3,10 @@
 use async_trait::async_trait;
 use heron_protocol::{DeviceId, TenantId};
 use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
+use sqlx::any::AnyRow;
 
 use super::cameras::{tags, tags_text};
-use super::{Sqlite, StoreError, checked};
+use super::{Sql, StoreError, checked, small};
 
 /// How long a claim that has expired is still listed.
 const KEPT_MS: i64 = 30 * 24 * 3600 * 1000;
@@ -49,31 +49,31 @@ pub trait Claims: Send + Sync {
     async fn camera_of(&self, id: &str, key_sha256: &str) -> Result<Option<DeviceId>, StoreError>;
 }
 
-fn claim(row: &SqliteRow) -> Result<ClaimRow, StoreError> {
+fn claim(row: &AnyRow) -> Result<ClaimRow, StoreError> {
     Ok(ClaimRow {
         id: row.try_get("id")?,
         tenant: checked("tenant", row.try_get("tenant")?)?,
         name: row.try_get("name")?,
         site: row.try_get("site")?,
         tags: tags(row)?,
-        max_uses: row.try_get("max_uses")?,
-        uses: row.try_get("uses")?,
+        max_uses: small(row, "max_uses")?,
+        uses: small(row, "uses")?,
         made_ms: row.try_get("made_ms")?,
         expires_ms: row.try_get("expires_ms")?,
     })
 }
 
 #[async_trait]
-impl Claims for Sqlite {
+impl Claims for Sql {
     async fn add(&self, claim: &ClaimRow, secret_hash: &[u8; 32]) -> Result<(), StoreError> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        sqlx::query("DELETE FROM claim WHERE expires_ms < ?")
+        let mut transaction = self.write().await?;
+        sqlx::query("DELETE FROM claim WHERE expires_ms < $1")
             .bind(claim.made_ms - KEPT_MS)
             .execute(&mut *transaction)
             .await?;
         sqlx::query(
             "INSERT INTO claim (id, tenant, secret_hash, name, site, tags, max_uses, made_ms, expires_ms)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         )
         .bind(&claim.id)
         .bind(claim.tenant.as_str())
@@ -81,7 +81,7 @@ impl Claims for Sqlite {
         .bind(&claim.name)
         .bind(&claim.site)
         .bind(tags_text(&claim.tags))
-        .bind(claim.max_uses)
+        .bind(i64::from(claim.max_uses))
         .bind(claim.made_ms)
         .bind(claim.expires_ms)
         .execute(&mut *transaction)
@@ -91,7 +91,7 @@ impl Claims for Sqlite {
     }
 
     async fn list(&self, tenant: &TenantId) -> Result<Vec<ClaimRow>, StoreError> {
-        sqlx::query("SELECT * FROM claim WHERE tenant = ? ORDER BY made_ms DESC, id")
+        sqlx::query("SELECT * FROM claim WHERE tenant = $1 ORDER BY made_ms DESC, id")
             .bind(tenant.as_str())
             .fetch_all(&self.pool)
             .await?
@@ -101,7 +101,7 @@ impl Claims for Sqlite {
     }
 
     async fn remove(&self, tenant: &TenantId, id: &str) -> Result<bool, StoreError> {
-        let delete = sqlx::query("DELETE FROM claim WHERE tenant = ? AND id = ?");
+        let delete = sqlx::query("DELETE FROM claim WHERE tenant = $1 AND id = $2");
         let done = delete
             .bind(tenant.as_str())
             .bind(id)
@@ -111,7 +111,7 @@ impl Claims for Sqlite {
     }
 
     async fn by_secret(&self, secret_hash: &[u8; 32]) -> Result<Option<ClaimRow>, StoreError> {
-        let row = sqlx::query("SELECT * FROM claim WHERE secret_hash = ?")
+        let row = sqlx::query("SELECT * FROM claim WHERE secret_hash = $1")
             .bind(secret_hash.as_slice())
             .fetch_optional(&self.pool)
             .await?;
@@ -119,7 +119,7 @@ impl Claims for Sqlite {
     }
 
     async fn camera_of(&self, id: &str, key_sha256: &str) -> Result<Option<DeviceId>, StoreError> {
-        let row = sqlx::query("SELECT camera FROM claim_use WHERE claim = ? AND key_sha256 = ?")
+        let row = sqlx::query("SELECT camera FROM claim_use WHERE claim = $1 AND key_sha256 = $2")
             .bind(id)
             .bind(key_sha256)
             .fetch_optional(&self.pool)

@@ -3,9 +3,9 @@
 use async_trait::async_trait;
 use heron_protocol::DeviceId;
 use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
+use sqlx::any::AnyRow;
 
-use super::{Sqlite, StoreError, checked};
+use super::{Sql, StoreError, checked};
 use crate::signalling::ConnectionRecord;
 
 /// What is kept of one camera.
@@ -25,11 +25,11 @@ pub trait Connections: Send + Sync {
     ) -> Result<Vec<ConnectionRecord>, StoreError>;
 }
 
-fn connection(row: &SqliteRow) -> Result<ConnectionRecord, StoreError> {
+fn connection(row: &AnyRow) -> Result<ConnectionRecord, StoreError> {
     Ok(ConnectionRecord {
         camera: checked("device id", row.try_get("camera")?)?,
         at_ms: row.try_get("at_ms")?,
-        online: row.try_get("online")?,
+        online: row.try_get::<i64, _>("online")? != 0,
         reason: row.try_get("reason")?,
         boot_id: row.try_get("boot_id")?,
         firmware: row.try_get("firmware")?,
@@ -38,23 +38,23 @@ fn connection(row: &SqliteRow) -> Result<ConnectionRecord, StoreError> {
 }
 
 #[async_trait]
-impl Connections for Sqlite {
+impl Connections for Sql {
     async fn add(&self, connections: &[ConnectionRecord]) -> Result<(), StoreError> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.write().await?;
         for one in connections {
             let camera = one.camera.as_str();
             // The will of a camera that we put out says that it was lost; we know better.
             let done = sqlx::query(
-                "WITH said (reason) AS (SELECT CASE WHEN ?3 OR ?4 IS NOT 'connection_lost' THEN ?4 ELSE
-                     coalesce((SELECT standing FROM camera WHERE id = ?1 AND standing <> 'trusted'), ?4) END)
+                "WITH said (reason) AS (SELECT CASE WHEN $3 = 1 OR $4 IS DISTINCT FROM 'connection_lost' THEN $4 ELSE
+                     coalesce((SELECT standing FROM camera WHERE id = $1 AND standing <> 'trusted'), $4) END)
                  INSERT INTO connection (camera, at_ms, online, reason, boot_id, firmware, seq)
-                 SELECT ?1, ?2, ?3, said.reason, ?5, ?6, ?7 FROM said WHERE NOT EXISTS (
-                     SELECT 1 FROM (SELECT * FROM connection WHERE camera = ?1 ORDER BY id DESC LIMIT 1)
-                     WHERE online = ?3 AND reason IS said.reason AND boot_id = ?5 AND seq = ?7)",
+                 SELECT $1, $2, $3, said.reason, $5, $6, $7 FROM said WHERE NOT EXISTS (
+                     SELECT 1 FROM (SELECT * FROM connection WHERE camera = $1 ORDER BY id DESC LIMIT 1) AS last
+                     WHERE online = $3 AND last.reason IS NOT DISTINCT FROM said.reason AND boot_id = $5 AND seq = $7)",
             )
             .bind(camera)
             .bind(one.at_ms)
-            .bind(one.online)
+            .bind(i64::from(one.online))
             .bind(&one.reason)
             .bind(&one.boot_id)
             .bind(&one.firmware)
@@ -65,8 +65,8 @@ impl Connections for Sqlite {
                 continue;
             }
             sqlx::query(
-                "DELETE FROM connection WHERE camera = ?1 AND id <= (
-                     SELECT id FROM connection WHERE camera = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+                "DELETE FROM connection WHERE camera = $1 AND id <= (
+                     SELECT id FROM connection WHERE camera = $1 ORDER BY id DESC LIMIT 1 OFFSET $2)",
             )
             .bind(camera)
             .bind(KEPT)
@@ -82,9 +82,9 @@ impl Connections for Sqlite {
         camera: &DeviceId,
         limit: u32,
     ) -> Result<Vec<ConnectionRecord>, StoreError> {
-        sqlx::query("SELECT * FROM connection WHERE camera = ? ORDER BY id DESC LIMIT ?")
+        sqlx::query("SELECT * FROM connection WHERE camera = $1 ORDER BY id DESC LIMIT $2")
             .bind(camera.as_str())
-            .bind(limit)
+            .bind(i64::from(limit))
             .fetch_all(&self.pool)
             .await?
             .iter()

@@ -2,10 +2,10 @@
 
 use async_trait::async_trait;
 use heron_protocol::TenantId;
-use sqlx::SqliteConnection;
+use sqlx::AnyConnection;
 use thiserror::Error;
 
-use super::{CameraRow, CertificateRow, Sqlite, StoreError, cameras, certificates};
+use super::{CameraRow, CertificateRow, Sql, StoreError, cameras, certificates};
 
 /// What allows a camera to enrol.
 #[derive(Debug, Clone, Copy)]
@@ -48,14 +48,14 @@ pub trait Enrolments: Send + Sync {
 }
 
 #[async_trait]
-impl Enrolments for Sqlite {
+impl Enrolments for Sql {
     async fn enrol(
         &self,
         ticket: Ticket<'_>,
         camera: &CameraRow,
         certificate: &CertificateRow,
     ) -> Result<(), NotEnrolled> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.write().await?;
         spend(&mut transaction, ticket, camera, &certificate.key_sha256).await?;
         cameras::insert(&mut transaction, camera).await?;
         certificates::insert(&mut transaction, certificate).await?;
@@ -65,7 +65,7 @@ impl Enrolments for Sqlite {
 }
 
 async fn spend(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     ticket: Ticket<'_>,
     camera: &CameraRow,
     key_sha256: &str,
@@ -75,7 +75,7 @@ async fn spend(
         Ticket::Claim(id) => {
             // The same key again is the same camera, which asks again because the answer got lost.
             let noted = sqlx::query(
-                "INSERT INTO claim_use (claim, key_sha256, camera, at_ms) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                "INSERT INTO claim_use (claim, key_sha256, camera, at_ms) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
             )
             .bind(id)
             .bind(key_sha256)
@@ -87,15 +87,15 @@ async fn spend(
                 return Err(NotEnrolled::Spent);
             }
             sqlx::query(
-                "UPDATE claim SET uses = uses + 1 WHERE id = ? AND uses < max_uses AND expires_ms > ?",
+                "UPDATE claim SET uses = uses + 1 WHERE id = $1 AND uses < max_uses AND expires_ms > $2",
             )
             .bind(id)
             .bind(camera.added_ms)
         }
         Ticket::Factory(tenant, serial) => {
             sqlx::query(
-                "UPDATE factory_entry SET camera = ?
-                 WHERE tenant = ? AND serial = ? AND key_sha256 = ? AND camera IS NULL",
+                "UPDATE factory_entry SET camera = $1
+                 WHERE tenant = $2 AND serial = $3 AND key_sha256 = $4 AND camera IS NULL",
             )
             .bind(camera.id.as_str())
             .bind(tenant.as_str())

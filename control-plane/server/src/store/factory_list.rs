@@ -3,9 +3,9 @@
 use async_trait::async_trait;
 use heron_protocol::{DeviceId, TenantId};
 use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
+use sqlx::any::AnyRow;
 
-use super::{Sqlite, StoreError, checked};
+use super::{Sql, StoreError, checked};
 
 /// A device that may enrol.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub trait FactoryList: Send + Sync {
     -> Result<Option<FactoryRow>, StoreError>;
 }
 
-fn entry(row: &SqliteRow) -> Result<FactoryRow, StoreError> {
+fn entry(row: &AnyRow) -> Result<FactoryRow, StoreError> {
     let camera: Option<String> = row.try_get("camera")?;
     Ok(FactoryRow {
         tenant: checked("tenant", row.try_get("tenant")?)?,
@@ -52,15 +52,15 @@ fn entry(row: &SqliteRow) -> Result<FactoryRow, StoreError> {
 }
 
 #[async_trait]
-impl FactoryList for Sqlite {
+impl FactoryList for Sql {
     async fn list(&self, entries: &[FactoryRow]) -> Result<(), StoreError> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.write().await?;
         for entry in entries {
             sqlx::query(
-                "INSERT INTO factory_entry (tenant, serial, key_sha256, name, listed_ms) VALUES (?, ?, ?, ?, ?)
+                "INSERT INTO factory_entry (tenant, serial, key_sha256, name, listed_ms) VALUES ($1, $2, $3, $4, $5)
                  ON CONFLICT (tenant, serial) DO UPDATE SET
-                     camera = CASE WHEN key_sha256 = excluded.key_sha256 AND camera IN (SELECT id FROM camera)
-                         THEN camera END,
+                     camera = CASE WHEN factory_entry.key_sha256 = excluded.key_sha256
+                         AND factory_entry.camera IN (SELECT id FROM camera) THEN factory_entry.camera END,
                      key_sha256 = excluded.key_sha256, name = excluded.name, listed_ms = excluded.listed_ms",
             )
             .bind(entry.tenant.as_str())
@@ -76,7 +76,7 @@ impl FactoryList for Sqlite {
     }
 
     async fn all(&self, tenant: &TenantId) -> Result<Vec<FactoryRow>, StoreError> {
-        sqlx::query("SELECT * FROM factory_entry WHERE tenant = ? ORDER BY serial")
+        sqlx::query("SELECT * FROM factory_entry WHERE tenant = $1 ORDER BY serial")
             .bind(tenant.as_str())
             .fetch_all(&self.pool)
             .await?
@@ -90,7 +90,7 @@ impl FactoryList for Sqlite {
         tenant: &TenantId,
         serial: &str,
     ) -> Result<Option<FactoryRow>, StoreError> {
-        let row = sqlx::query("SELECT * FROM factory_entry WHERE tenant = ? AND serial = ?")
+        let row = sqlx::query("SELECT * FROM factory_entry WHERE tenant = $1 AND serial = $2")
             .bind(tenant.as_str())
             .bind(serial)
             .fetch_optional(&self.pool)

@@ -1,7 +1,9 @@
-//! What is kept across restarts: one trait per noun, and SQLite behind them.
+//! What is kept across restarts: one trait per noun, and SQLite or PostgreSQL behind them.
 //!
 //! A failed query is the server's problem ([`StoreError::Database`]); a name that is taken is the caller's. Passwords
-//! and tokens come in hashed. Another database is another folder in `migrations/` and another set of these impls.
+//! and tokens come in hashed. Both databases are asked in the same words: SQL that both understand, numbered parameters,
+//! truth values as 0 and 1. Where they differ is in this file and in `migrations/`, a folder for each with the same
+//! numbers.
 
 mod cameras;
 mod certificates;
@@ -14,15 +16,16 @@ mod paths;
 mod people;
 mod relay_policies;
 mod sign_ins;
+mod url;
 mod video_sessions;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
-};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use sqlx::any::{AnyPoolOptions, AnyRow};
+use sqlx::{Any, AnyPool, Row as _, Transaction};
 use thiserror::Error;
 
 use crate::signalling::SessionLog;
@@ -38,6 +41,7 @@ pub use paths::{FailureCount, PathFigures, PathScope, PathTotals, Paths, RelayUs
 pub use people::{Account, People, Person, Role};
 pub use relay_policies::{AllPolicies, RelayPolicies};
 pub use sign_ins::SignIns;
+pub use url::{BadUrl, StoreUrl};
 pub use video_sessions::{VideoSessionRow, VideoSessions};
 
 /// Why the store did not do it.
@@ -53,7 +57,10 @@ pub enum StoreError {
     },
     /// The database failed.
     #[error("the database failed")]
-    Database(#[from] sqlx::Error),
+    Database(#[source] sqlx::Error),
+    /// It cannot be reached now; it may be again.
+    #[error("the database cannot be reached")]
+    Away(#[source] sqlx::Error),
     /// The database is of a newer version, or damaged.
     #[error("the database cannot be brought up to date")]
     Migration(#[from] sqlx::migrate::MigrateError),
@@ -65,6 +72,22 @@ pub enum StoreError {
         /// What is there.
         value: String,
     },
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        use sqlx::Error::{Io, PoolClosed, PoolTimedOut, Tls, WorkerCrashed};
+        // PostgreSQL, appendix A: 57P01 to 57P03 are said while it stops and starts, 53300 when it is full.
+        let stopping = error.as_database_error().is_some_and(|told| {
+            told.code()
+                .is_some_and(|code| ["57P01", "57P02", "57P03", "53300"].contains(&&*code))
+        });
+        match error {
+            Io(_) | PoolClosed | PoolTimedOut | Tls(_) | WorkerCrashed => Self::Away(error),
+            _ if stopping => Self::Away(error),
+            _ => Self::Database(error),
+        }
+    }
 }
 
 /// All nouns together. Cheap to clone.
@@ -94,14 +117,28 @@ pub struct Store {
     pub paths: Arc<dyn Paths>,
     /// What may be relayed, and how long it was.
     pub relay_policies: Arc<dyn RelayPolicies>,
-    sqlite: Sqlite,
+    sql: Sql,
 }
 
-/// The SQLite side of every noun.
+/// The database side of every noun.
 #[derive(Clone)]
-pub(crate) struct Sqlite {
-    pool: SqlitePool,
+pub(crate) struct Sql {
+    pool: AnyPool,
+    kind: Kind,
 }
+
+/// Which database it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Sqlite,
+    Postgres,
+}
+
+/// How long a request waits for its turn at the database.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// "One writer at a time" in PostgreSQL: an advisory lock that ends with its transaction. The number is ours.
+const WRITER: i64 = 0x4845_524f_4e01;
 
 impl Store {
     /// Opens the database file, makes it if there is none, and brings its tables up to date. More than one process may
@@ -111,21 +148,49 @@ impl Store {
     ///
     /// [`StoreError`] when the file cannot be opened or its tables are of a newer version.
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            // With WAL a power cut may lose the last moments, never the file (sqlite.org/wal.html).
-            .synchronous(SqliteSynchronous::Normal)
-            .foreign_keys(true)
-            .busy_timeout(Duration::from_secs(10));
-        let pool = SqlitePoolOptions::new()
+        let path = path.to_string_lossy();
+        let url = format!(
+            "sqlite://{}?mode=rwc",
+            utf8_percent_encode(&path, NON_ALPHANUMERIC)
+        );
+        let options = AnyPoolOptions::new()
             .max_connections(4)
-            .connect_with(options)
-            .await?;
-        sqlx::migrate!("migrations/sqlite").run(&pool).await?;
-        let sqlite = Sqlite { pool };
-        let noun = Arc::new(sqlite.clone());
+            .after_connect(|connection, _| {
+                Box::pin(async move {
+                    // With WAL a power cut may lose the last moments, never the file (sqlite.org/wal.html).
+                    for setting in [
+                        "PRAGMA busy_timeout = 10000",
+                        "PRAGMA journal_mode = WAL",
+                        "PRAGMA synchronous = NORMAL",
+                        "PRAGMA foreign_keys = ON",
+                    ] {
+                        sqlx::query(setting).execute(&mut *connection).await?;
+                    }
+                    Ok(())
+                })
+            });
+        Self::with(options, &url, Kind::Sqlite).await
+    }
+
+    /// Opens a PostgreSQL database, and brings its tables up to date. Several processes may have it open.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when nobody answers there, the database lets us not in, or its tables are of a newer version.
+    pub async fn connect(url: &StoreUrl) -> Result<Self, StoreError> {
+        let options = AnyPoolOptions::new().max_connections(16);
+        Self::with(options, url.as_str(), Kind::Postgres).await
+    }
+
+    async fn with(options: AnyPoolOptions, url: &str, kind: Kind) -> Result<Self, StoreError> {
+        sqlx::any::install_default_drivers();
+        let pool = options.acquire_timeout(PATIENCE).connect(url).await?;
+        match kind {
+            Kind::Sqlite => sqlx::migrate!("migrations/sqlite").run(&pool).await?,
+            Kind::Postgres => sqlx::migrate!("migrations/postgres").run(&pool).await?,
+        }
+        let sql = Sql { pool, kind };
+        let noun = Arc::new(sql.clone());
         Ok(Self {
             people: noun.clone(),
             sign_ins: noun.clone(),
@@ -139,26 +204,44 @@ impl Store {
             video_sessions: noun.clone(),
             paths: noun.clone(),
             relay_policies: noun,
-            sqlite,
+            sql,
         })
     }
 
     /// The video sessions, for signalling to write.
     pub fn session_log(&self) -> Arc<dyn SessionLog> {
-        Arc::new(self.sqlite.clone())
+        Arc::new(self.sql.clone())
     }
 
     /// Whether the database answers.
     pub async fn answers(&self) -> bool {
         sqlx::query("SELECT 1")
-            .execute(&self.sqlite.pool)
+            .execute(&self.sql.pool)
             .await
             .is_ok()
     }
 
-    /// Writes everything out and closes the file.
+    /// Writes everything out and closes the database.
     pub async fn close(&self) {
-        self.sqlite.pool.close().await;
+        self.sql.pool.close().await;
+    }
+}
+
+impl Sql {
+    /// Begins a transaction that looks before it writes: there is one of them at a time, so what it saw still holds when
+    /// it commits. In PostgreSQL that also makes numbers appear in their order: who follows events by number misses none.
+    async fn write(&self) -> Result<Transaction<'static, Any>, sqlx::Error> {
+        match self.kind {
+            Kind::Sqlite => self.pool.begin_with("BEGIN IMMEDIATE").await,
+            Kind::Postgres => {
+                let mut transaction = self.pool.begin().await?;
+                sqlx::query("SELECT pg_advisory_xact_lock($1) IS NULL")
+                    .bind(WRITER)
+                    .execute(&mut *transaction)
+                    .await?;
+                Ok(transaction)
+            }
+        }
     }
 }
 
@@ -169,7 +252,7 @@ fn taken(what: &'static str, name: &str) -> impl FnOnce(sqlx::Error) -> StoreErr
             what,
             name: name.to_owned(),
         },
-        _ => StoreError::Database(error),
+        _ => error.into(),
     }
 }
 
@@ -178,4 +261,13 @@ fn checked<T: std::str::FromStr>(what: &'static str, value: String) -> Result<T,
     value
         .parse()
         .map_err(|_| StoreError::Corrupt { what, value })
+}
+
+/// Reads a small number back from its column.
+fn small<T: TryFrom<i64>>(row: &AnyRow, column: &'static str) -> Result<T, StoreError> {
+    let value: i64 = row.try_get(column)?;
+    value.try_into().map_err(|_| StoreError::Corrupt {
+        what: column,
+        value: value.to_string(),
+    })
 }

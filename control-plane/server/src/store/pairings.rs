@@ -3,12 +3,12 @@
 use async_trait::async_trait;
 use heron_protocol::{DeviceId, TenantId};
 use serde::{Deserialize, Serialize};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row as _, SqliteConnection};
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Row as _};
 use utoipa::ToSchema;
 
 use super::certificates::stored_as;
-use super::{CameraRow, Sqlite, StoreError, cameras, checked};
+use super::{CameraRow, Sql, StoreError, cameras, checked};
 
 /// How long a code that is out of time is still told so.
 const KEPT_MS: i64 = 3600 * 1000;
@@ -82,7 +82,7 @@ pub trait Pairings: Send + Sync {
     async fn refuse(&self, tenant: &TenantId, code: &str, now_ms: i64) -> Result<bool, StoreError>;
 }
 
-fn pairing(row: &SqliteRow) -> Result<PairingRow, StoreError> {
+fn pairing(row: &AnyRow) -> Result<PairingRow, StoreError> {
     let camera: Option<String> = row.try_get("camera")?;
     Ok(PairingRow {
         code: row.try_get("code")?,
@@ -101,10 +101,10 @@ fn pairing(row: &SqliteRow) -> Result<PairingRow, StoreError> {
 }
 
 async fn find(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     code: &str,
 ) -> Result<Option<PairingRow>, StoreError> {
-    let row = sqlx::query("SELECT * FROM pairing WHERE code = ?")
+    let row = sqlx::query("SELECT * FROM pairing WHERE code = $1")
         .bind(code)
         .fetch_optional(connection)
         .await?;
@@ -112,19 +112,19 @@ async fn find(
 }
 
 #[async_trait]
-impl Pairings for Sqlite {
+impl Pairings for Sql {
     async fn ask(&self, asked: &PairingRow) -> Result<Option<PairingRow>, StoreError> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.write().await?;
         if let Some(known) = find(&mut transaction, &asked.code).await? {
             return Ok(Some(known));
         }
-        sqlx::query("DELETE FROM pairing WHERE expires_ms < ?")
+        sqlx::query("DELETE FROM pairing WHERE expires_ms < $1")
             .bind(asked.asked_ms - KEPT_MS)
             .execute(&mut *transaction)
             .await?;
         let counted = sqlx::query(
-            "SELECT count(*) AS everywhere, coalesce(sum(address = ?), 0) AS here FROM pairing
-             WHERE state = 'waiting' AND expires_ms > ?",
+            "SELECT count(*) AS everywhere, count(CASE WHEN address = $1 THEN 1 END) AS here FROM pairing
+             WHERE state = 'waiting' AND expires_ms > $2",
         )
         .bind(&asked.address)
         .bind(asked.asked_ms)
@@ -137,7 +137,7 @@ impl Pairings for Sqlite {
         }
         sqlx::query(
             "INSERT INTO pairing (code, tenant, key_sha256, serial, model, address, asked_ms, expires_ms, state)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         )
         .bind(&asked.code)
         .bind(asked.tenant.as_str())
@@ -170,10 +170,10 @@ impl Pairings for Sqlite {
         camera: &CameraRow,
         expires_ms: i64,
     ) -> Result<bool, StoreError> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.write().await?;
         let done = sqlx::query(
-            "UPDATE pairing SET state = 'confirmed', camera = ?, expires_ms = ?
-             WHERE tenant = ? AND code = ? AND state = 'waiting' AND expires_ms > ?",
+            "UPDATE pairing SET state = 'confirmed', camera = $1, expires_ms = $2
+             WHERE tenant = $3 AND code = $4 AND state = 'waiting' AND expires_ms > $5",
         )
         .bind(camera.id.as_str())
         .bind(expires_ms)
@@ -193,7 +193,7 @@ impl Pairings for Sqlite {
     async fn refuse(&self, tenant: &TenantId, code: &str, now_ms: i64) -> Result<bool, StoreError> {
         let done = sqlx::query(
             "UPDATE pairing SET state = 'refused'
-             WHERE tenant = ? AND code = ? AND state = 'waiting' AND expires_ms > ?",
+             WHERE tenant = $1 AND code = $2 AND state = 'waiting' AND expires_ms > $3",
         )
         .bind(tenant.as_str())
         .bind(code)

@@ -3,8 +3,9 @@
 use async_trait::async_trait;
 use heron_protocol::TenantId;
 use sqlx::Row as _;
+use sqlx::any::AnyRow;
 
-use super::{Sqlite, StoreError};
+use super::{Sql, StoreError};
 use crate::signalling::PathKind;
 
 /// Which sessions are looked at.
@@ -81,18 +82,18 @@ macro_rules! in_scope {
     ($select:literal, $rest:literal) => {
         concat!(
             $select,
-            " tenant = ?1 AND opened_ms >= ?2 AND (?3 IS NULL OR camera = ?3) ",
+            " tenant = $1 AND opened_ms >= $2 AND ($3 IS NULL OR camera = $3) ",
             $rest
         )
     };
 }
 
-impl Sqlite {
+impl Sql {
     async fn rows(
         &self,
         sql: &'static str,
         scope: PathScope<'_>,
-    ) -> Result<Vec<sqlx::sqlite::SqliteRow>, StoreError> {
+    ) -> Result<Vec<AnyRow>, StoreError> {
         let query = sqlx::query(sql)
             .bind(scope.tenant.as_str())
             .bind(scope.since_ms)
@@ -101,17 +102,18 @@ impl Sqlite {
     }
 }
 
-fn count(row: &sqlx::sqlite::SqliteRow, column: &str) -> Result<u64, StoreError> {
+fn count(row: &AnyRow, column: &str) -> Result<u64, StoreError> {
     let value: Option<i64> = row.try_get(column)?;
     Ok(value.map_or(0, |value| u64::try_from(value).unwrap_or(0)))
 }
 
 #[async_trait]
-impl Paths for Sqlite {
+impl Paths for Sql {
     async fn totals(&self, scope: PathScope<'_>) -> Result<PathTotals, StoreError> {
         let sql = in_scope!(
             "SELECT COUNT(*) AS sessions, COUNT(first_frame_ms) AS shown,
-                 SUM(restarts) AS restarts, SUM(relayed_bytes) AS relayed_bytes
+                 CAST(SUM(restarts) AS BIGINT) AS restarts,
+                 CAST(SUM(relayed_bytes) AS BIGINT) AS relayed_bytes
              FROM video_session WHERE",
             ""
         );
@@ -170,7 +172,7 @@ impl Paths for Sqlite {
             "GROUP BY relay ORDER BY sessions DESC, relay LIMIT 16"
         );
         let rows = self.rows(sql, scope).await?;
-        let used = |row: &sqlx::sqlite::SqliteRow| {
+        let used = |row: &AnyRow| {
             Ok(RelayUse {
                 url: row.try_get("relay")?,
                 sessions: count(row, "sessions")?,
@@ -181,12 +183,12 @@ impl Paths for Sqlite {
 
     async fn failures(&self, scope: PathScope<'_>) -> Result<Vec<FailureCount>, StoreError> {
         let sql = in_scope!(
-            "SELECT end_code, COUNT(*) AS sessions, SUM(first_frame_ms IS NULL) AS before_picture
+            "SELECT end_code, COUNT(*) AS sessions, COUNT(*) - COUNT(first_frame_ms) AS before_picture
              FROM failed_video_session WHERE",
             "GROUP BY end_code ORDER BY sessions DESC, end_code"
         );
         let rows = self.rows(sql, scope).await?;
-        let failure = |row: &sqlx::sqlite::SqliteRow| {
+        let failure = |row: &AnyRow| {
             Ok(FailureCount {
                 reason: row.try_get("end_code")?,
                 sessions: count(row, "sessions")?,

@@ -7,10 +7,10 @@ use async_trait::async_trait;
 use heron_protocol::TenantId;
 use serde::{Deserialize, Serialize};
 use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
+use sqlx::any::AnyRow;
 use utoipa::ToSchema;
 
-use super::{Sqlite, StoreError, checked, taken};
+use super::{Sql, StoreError, checked, taken};
 use crate::access::PasswordHash;
 
 /// What an account may do.
@@ -87,7 +87,7 @@ pub trait People: Send + Sync {
     async fn list(&self) -> Result<Vec<Person>, StoreError>;
 }
 
-pub(super) fn person(row: &SqliteRow) -> Result<Person, StoreError> {
+pub(super) fn person(row: &AnyRow) -> Result<Person, StoreError> {
     Ok(Person {
         id: row.try_get("id")?,
         tenant: checked("tenant", row.try_get("tenant")?)?,
@@ -98,7 +98,7 @@ pub(super) fn person(row: &SqliteRow) -> Result<Person, StoreError> {
 }
 
 #[async_trait]
-impl People for Sqlite {
+impl People for Sql {
     async fn add(
         &self,
         Account {
@@ -106,7 +106,7 @@ impl People for Sqlite {
             password_hash,
         }: &Account,
     ) -> Result<(), StoreError> {
-        sqlx::query("INSERT INTO person (id, tenant, name, role, password_hash, added_ms) VALUES (?, ?, ?, ?, ?, ?)")
+        sqlx::query("INSERT INTO person (id, tenant, name, role, password_hash, added_ms) VALUES ($1, $2, $3, $4, $5, $6)")
             .bind(&person.id)
             .bind(person.tenant.as_str())
             .bind(&person.name)
@@ -120,11 +120,11 @@ impl People for Sqlite {
     }
 
     async fn by_name(&self, name: &str) -> Result<Option<Account>, StoreError> {
-        let row = sqlx::query("SELECT * FROM person WHERE name = ?")
+        let row = sqlx::query("SELECT * FROM person WHERE name = $1")
             .bind(name)
             .fetch_optional(&self.pool)
             .await?;
-        let account = |row: SqliteRow| {
+        let account = |row: AnyRow| {
             let password_hash = PasswordHash::from_stored(row.try_get("password_hash")?);
             Ok(Account {
                 person: person(&row)?,
@@ -135,7 +135,7 @@ impl People for Sqlite {
     }
 
     async fn by_id(&self, id: &str) -> Result<Option<Person>, StoreError> {
-        let row = sqlx::query("SELECT * FROM person WHERE id = ?")
+        let row = sqlx::query("SELECT * FROM person WHERE id = $1")
             .bind(id)
             .fetch_optional(&self.pool)
             .await?;

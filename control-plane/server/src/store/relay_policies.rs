@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use heron_protocol::{DeviceId, SessionId, TenantId};
 use jiff::civil::Date;
 use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
+use sqlx::any::AnyRow;
 
-use super::{Sqlite, StoreError, checked};
+use super::{Sql, StoreError, checked};
 use crate::turn::{Account, AccountDay, RelayPolicy, Relayed};
 
 /// Every policy that is set.
@@ -60,15 +60,16 @@ fn id(account: &Account) -> &str {
     }
 }
 
-fn account(row: &SqliteRow) -> Result<Account, StoreError> {
+fn account(row: &AnyRow) -> Result<Account, StoreError> {
     let id = row.try_get("id")?;
-    Ok(match row.try_get("account")? {
+    let account: String = row.try_get("account")?;
+    Ok(match account.as_str() {
         "tenant" => Account::Tenant(checked("tenant", id)?),
         _ => Account::Camera(checked("device id", id)?),
     })
 }
 
-fn policy(row: &SqliteRow) -> Result<RelayPolicy, StoreError> {
+fn policy(row: &AnyRow) -> Result<RelayPolicy, StoreError> {
     let number = |column| row.try_get::<Option<i64>, _>(column);
     let relay: Option<String> = row.try_get("relay")?;
     Ok(RelayPolicy {
@@ -82,7 +83,7 @@ fn policy(row: &SqliteRow) -> Result<RelayPolicy, StoreError> {
 }
 
 #[async_trait]
-impl RelayPolicies for Sqlite {
+impl RelayPolicies for Sql {
     async fn all(&self) -> Result<AllPolicies, StoreError> {
         let rows = sqlx::query("SELECT * FROM relay_policy")
             .fetch_all(&self.pool)
@@ -99,7 +100,7 @@ impl RelayPolicies for Sqlite {
     }
 
     async fn get(&self, account: &Account) -> Result<RelayPolicy, StoreError> {
-        let row = sqlx::query("SELECT * FROM relay_policy WHERE account = ? AND id = ?")
+        let row = sqlx::query("SELECT * FROM relay_policy WHERE account = $1 AND id = $2")
             .bind(kind(account))
             .bind(id(account))
             .fetch_optional(&self.pool)
@@ -119,7 +120,7 @@ impl RelayPolicies for Sqlite {
             .map(|rate| i64::try_from(rate).unwrap_or(i64::MAX));
         sqlx::query(
             "INSERT INTO relay_policy (account, id, relay, max_bps, minutes_per_day, minutes_per_month, changed_ms)
-             VALUES (?, ?, ?, ?, ?, ?, ?)
+             VALUES ($1, $2, $3, $4, $5, $6, $7)
              ON CONFLICT (account, id) DO UPDATE SET
                  relay = excluded.relay, max_bps = excluded.max_bps, minutes_per_day = excluded.minutes_per_day,
                  minutes_per_month = excluded.minutes_per_month, changed_ms = excluded.changed_ms",
@@ -128,8 +129,8 @@ impl RelayPolicies for Sqlite {
         .bind(id(account))
         .bind(policy.relay.map(crate::turn::RelayMode::as_str))
         .bind(rate)
-        .bind(policy.minutes_per_day)
-        .bind(policy.minutes_per_month)
+        .bind(policy.minutes_per_day.map(i64::from))
+        .bind(policy.minutes_per_month.map(i64::from))
         .bind(now_ms)
         .execute(&self.pool)
         .await?;
@@ -137,7 +138,7 @@ impl RelayPolicies for Sqlite {
     }
 
     async fn relayed_days(&self, today: Date) -> Result<Vec<AccountDay>, StoreError> {
-        let rows = sqlx::query("SELECT * FROM relayed_day WHERE day BETWEEN ? AND ?")
+        let rows = sqlx::query("SELECT * FROM relayed_day WHERE day BETWEEN $1 AND $2")
             .bind(today.first_of_month().to_string())
             .bind(today.last_of_month().to_string())
             .fetch_all(&self.pool)
@@ -156,10 +157,10 @@ impl RelayPolicies for Sqlite {
     }
 
     async fn write_days(&self, days: &[AccountDay]) -> Result<(), StoreError> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.write().await?;
         for one in days {
             sqlx::query(
-                "INSERT INTO relayed_day (account, id, day, relayed_ms) VALUES (?, ?, ?, ?)
+                "INSERT INTO relayed_day (account, id, day, relayed_ms) VALUES ($1, $2, $3, $4)
                  ON CONFLICT (account, id, day) DO UPDATE SET relayed_ms = excluded.relayed_ms",
             )
             .bind(kind(&one.account))
@@ -176,8 +177,8 @@ impl RelayPolicies for Sqlite {
     async fn relayed(&self, session: &SessionId, relayed: Relayed) -> Result<(), StoreError> {
         let bytes = |count| i64::try_from(count).unwrap_or(i64::MAX);
         sqlx::query(
-            "UPDATE video_session SET relayed_bytes = ?, relayed_viewer_bytes = ?, relayed_device_bytes = ?
-             WHERE id = ?",
+            "UPDATE video_session SET relayed_bytes = $1, relayed_viewer_bytes = $2, relayed_device_bytes = $3
+             WHERE id = $4",
         )
         .bind(bytes(relayed.total()))
         .bind(bytes(relayed.viewer))

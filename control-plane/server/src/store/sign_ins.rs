@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::people::person;
-use super::{Person, Sqlite, StoreError};
+use super::{Person, Sql, StoreError};
 
 /// Who is signed in, by the hash of their cookie's token.
 #[async_trait]
@@ -27,7 +27,7 @@ pub trait SignIns: Send + Sync {
 }
 
 #[async_trait]
-impl SignIns for Sqlite {
+impl SignIns for Sql {
     async fn add(
         &self,
         token_hash: &[u8; 32],
@@ -35,13 +35,13 @@ impl SignIns for Sqlite {
         began_ms: i64,
         expires_ms: i64,
     ) -> Result<(), StoreError> {
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
-        sqlx::query("DELETE FROM sign_in WHERE expires_ms <= ?")
+        let mut transaction = self.write().await?;
+        sqlx::query("DELETE FROM sign_in WHERE expires_ms <= $1")
             .bind(began_ms)
             .execute(&mut *transaction)
             .await?;
         sqlx::query(
-            "INSERT INTO sign_in (token_hash, person, began_ms, expires_ms) VALUES (?, ?, ?, ?)",
+            "INSERT INTO sign_in (token_hash, person, began_ms, expires_ms) VALUES ($1, $2, $3, $4)",
         )
         .bind(token_hash.as_slice())
         .bind(person)
@@ -60,7 +60,7 @@ impl SignIns for Sqlite {
     ) -> Result<Option<Person>, StoreError> {
         let row = sqlx::query(
             "SELECT person.* FROM sign_in JOIN person ON person.id = sign_in.person
-             WHERE token_hash = ? AND expires_ms > ?",
+             WHERE token_hash = $1 AND expires_ms > $2",
         )
         .bind(token_hash.as_slice())
         .bind(now_ms)
@@ -70,7 +70,7 @@ impl SignIns for Sqlite {
     }
 
     async fn remove(&self, token_hash: &[u8; 32]) -> Result<(), StoreError> {
-        let delete = sqlx::query("DELETE FROM sign_in WHERE token_hash = ?");
+        let delete = sqlx::query("DELETE FROM sign_in WHERE token_hash = $1");
         delete
             .bind(token_hash.as_slice())
             .execute(&self.pool)

@@ -4,9 +4,9 @@ use async_trait::async_trait;
 use heron_protocol::messages::EndReason;
 use heron_protocol::{SessionId, TenantId};
 use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
+use sqlx::any::AnyRow;
 
-use super::{Sqlite, StoreError, checked};
+use super::{Sql, StoreError, checked, small};
 use crate::signalling::{Ends, PathKind, Phases, SessionLog, SessionRecord};
 use crate::turn::Relayed;
 
@@ -49,14 +49,14 @@ pub trait VideoSessions: SessionLog {
     async fn end_open(&self, now_ms: i64, reason: &str) -> Result<u64, StoreError>;
 }
 
-impl Sqlite {
+impl Sql {
     async fn put(&self, record: &SessionRecord) -> anyhow::Result<()> {
         let phases = &record.phases;
         sqlx::query(
             "INSERT INTO video_session (id, tenant, camera, person, browser, opened_ms, ended_ms, path,
                  signal_ms, ice_ms, dtls_ms, first_packet_ms, first_frame_ms, bytes, end_reason,
                  kind, relay, restarts, ends, end_code)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
              ON CONFLICT (id) DO UPDATE SET
                  ended_ms = excluded.ended_ms, path = excluded.path, signal_ms = excluded.signal_ms,
                  ice_ms = excluded.ice_ms, dtls_ms = excluded.dtls_ms, first_packet_ms = excluded.first_packet_ms,
@@ -81,9 +81,12 @@ impl Sqlite {
         .bind(&record.end_reason)
         .bind(record.path.map(PathKind::as_str))
         .bind(record.ends.relay())
-        .bind(record.restarts)
+        .bind(i64::from(record.restarts))
         .bind(serde_json::to_string(&record.ends)?)
         .bind(record.end.and_then(end_code))
+        // sqlx 0.9 tells PostgreSQL another type for a missing real number than for one that is there: a statement that
+        // was prepared for the one does not take the other.
+        .persistent(false)
         .execute(&self.pool)
         .await?;
         Ok(())
@@ -96,7 +99,7 @@ fn end_code(end: EndReason) -> Option<String> {
     name.as_str().map(str::to_owned)
 }
 
-fn video_session(row: &SqliteRow) -> Result<VideoSessionRow, StoreError> {
+fn video_session(row: &AnyRow) -> Result<VideoSessionRow, StoreError> {
     let text = |column| row.try_get::<Option<String>, _>(column);
     let bytes = |count| u64::try_from(count).unwrap_or(0);
     let ends = text("ends")?
@@ -117,7 +120,7 @@ fn video_session(row: &SqliteRow) -> Result<VideoSessionRow, StoreError> {
         ended_ms: row.try_get("ended_ms")?,
         path: text("kind")?.as_deref().and_then(PathKind::named),
         ends: ends.unwrap_or_default(),
-        restarts: row.try_get("restarts")?,
+        restarts: small(row, "restarts")?,
         phases: Phases {
             signal_ms: row.try_get("signal_ms")?,
             ice_ms: row.try_get("ice_ms")?,
@@ -140,7 +143,7 @@ fn video_session(row: &SqliteRow) -> Result<VideoSessionRow, StoreError> {
     })
 }
 
-fn relayed_ends(row: &SqliteRow) -> Result<Option<Relayed>, StoreError> {
+fn relayed_ends(row: &AnyRow) -> Result<Option<Relayed>, StoreError> {
     let bytes = |column| row.try_get::<Option<i64>, _>(column);
     let ends = bytes("relayed_viewer_bytes")?.zip(bytes("relayed_device_bytes")?);
     Ok(ends.map(|(viewer, device)| Relayed {
@@ -150,7 +153,7 @@ fn relayed_ends(row: &SqliteRow) -> Result<Option<Relayed>, StoreError> {
 }
 
 #[async_trait]
-impl SessionLog for Sqlite {
+impl SessionLog for Sql {
     async fn opened(&self, record: &SessionRecord) -> anyhow::Result<()> {
         self.put(record).await
     }
@@ -165,7 +168,7 @@ impl SessionLog for Sqlite {
 }
 
 #[async_trait]
-impl VideoSessions for Sqlite {
+impl VideoSessions for Sql {
     async fn recent(
         &self,
         tenant: &TenantId,
@@ -173,12 +176,12 @@ impl VideoSessions for Sqlite {
         limit: u32,
     ) -> Result<Vec<VideoSessionRow>, StoreError> {
         let rows = sqlx::query(
-            "SELECT * FROM named_video_session WHERE tenant = ?1 AND (?2 IS NULL OR camera = ?2)
-             ORDER BY opened_ms DESC LIMIT ?3",
+            "SELECT * FROM named_video_session WHERE tenant = $1 AND ($2 IS NULL OR camera = $2)
+             ORDER BY opened_ms DESC LIMIT $3",
         )
         .bind(tenant.as_str())
         .bind(camera)
-        .bind(limit)
+        .bind(i64::from(limit))
         .fetch_all(&self.pool)
         .await?;
         rows.iter().map(video_session).collect()
@@ -189,7 +192,7 @@ impl VideoSessions for Sqlite {
         tenant: &TenantId,
         session: &SessionId,
     ) -> Result<Option<VideoSessionRow>, StoreError> {
-        let row = sqlx::query("SELECT * FROM named_video_session WHERE tenant = ? AND id = ?")
+        let row = sqlx::query("SELECT * FROM named_video_session WHERE tenant = $1 AND id = $2")
             .bind(tenant.as_str())
             .bind(session.as_str())
             .fetch_optional(&self.pool)
@@ -199,7 +202,7 @@ impl VideoSessions for Sqlite {
 
     async fn end_open(&self, now_ms: i64, reason: &str) -> Result<u64, StoreError> {
         let query = sqlx::query(
-            "UPDATE video_session SET ended_ms = ?, end_reason = ? WHERE ended_ms IS NULL",
+            "UPDATE video_session SET ended_ms = $1, end_reason = $2 WHERE ended_ms IS NULL",
         );
         Ok(query
             .bind(now_ms)
