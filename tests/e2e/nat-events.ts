@@ -27,7 +27,7 @@ await script(async (input, checks) => {
   for (const { name, kind } of input.events ?? []) {
     const chromium = input.viewers?.find((viewer) => viewer.kind === kind)?.chromium ?? '';
     const browser = await launch({ ...input, chromium });
-    const seen = { name, kind, before: '', after: '', backMs: Number.POSITIVE_INFINITY, connections: 0, said: '' };
+    const seen = { name, kind, before: '', after: '', backMs: Number.POSITIVE_INFINITY, connections: 0, said: '', timeline: [] as string[] };
     try {
       const dashboard = await open(browser, input);
       const { page } = dashboard;
@@ -50,6 +50,7 @@ await script(async (input, checks) => {
         )
         .then((found) => found.jsonValue(), () => undefined);
       seen.backMs = back ?? Number.POSITIVE_INFINITY;
+      seen.timeline = await page.evaluate((broken) => window.probe.timeline(broken), broken);
       const after = await dashboard.received();
       seen.after = `${after.path}, ${after.protocol}`;
       // More than one: the page began a new session, which takes no click either.

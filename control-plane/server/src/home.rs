@@ -9,13 +9,31 @@ use heron_protocol::TenantId;
 use crate::access::{PasswordHash, Person, Role, check_password};
 use crate::clock::unix_ms;
 use crate::config::Config;
-use crate::identity::{ClaimServer, Enrolment, Identity, check_person_name, row_of};
+use crate::identity::{ClaimServer, Enrolment, Identity, Keep, check_person_name, row_of};
 use crate::store::{Account, Store};
 
-const DATABASE: &str = "heron.db";
+/// The SQLite database; SQLite puts its journal beside it.
+pub(crate) const DATABASE: &str = "heron.db";
 
 /// One control plane serves one organisation for now; the store and the topics already tell them apart.
 const TENANT: &str = "home";
+
+/// Opens the database that the configuration names, or the file in the data directory.
+pub(crate) async fn open_store(config: &Config, keep: &Keep) -> anyhow::Result<Store> {
+    match &config.store.url {
+        Some(url) => {
+            let opened = Store::connect(url).await;
+            opened.with_context(|| format!("store.url: {url}"))
+        }
+        None => {
+            // SQLite gives its journal files the rights of the database.
+            keep.private_file(DATABASE)?;
+            let database = keep.path(DATABASE);
+            let opened = Store::open(&database).await;
+            opened.with_context(|| database.display().to_string())
+        }
+    }
+}
 
 /// What the control plane is and knows.
 pub struct Home {
@@ -35,19 +53,7 @@ impl Home {
     /// One line that names the file.
     pub async fn open(config: &Config) -> anyhow::Result<Self> {
         let identity = Identity::open(&config.server.data_dir, SystemTime::now())?;
-        let store = match &config.store.url {
-            Some(url) => {
-                let opened = Store::connect(url).await;
-                opened.with_context(|| format!("store.url: {url}"))?
-            }
-            None => {
-                // SQLite gives its journal files the rights of the database.
-                identity.keep.private_file(DATABASE)?;
-                let database = identity.keep.path(DATABASE);
-                let opened = Store::open(&database).await;
-                opened.with_context(|| database.display().to_string())?
-            }
-        };
+        let store = open_store(config, &identity.keep).await?;
         for (camera, pem, issued_ms) in store.certificates.unread().await? {
             let certificate = row_of(&camera, &pem, issued_ms)?;
             store.certificates.adopt(&certificate).await?;

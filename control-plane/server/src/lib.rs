@@ -41,6 +41,7 @@
 
 pub mod access;
 pub mod api;
+mod backup;
 pub mod brokers;
 mod clock;
 mod commands;

@@ -36,6 +36,8 @@ export interface Probe {
   received(): Promise<Received>;
   /** What the connection in use knows of its servers, its candidates and the pairs that it tried, a line each. */
   tried(): Promise<string[]>;
+  /** What the connections went through since this unix time in milliseconds: when after it, and what. */
+  timeline(since: number): string[];
   /** Ages of decoded pictures, before they wait for the screen. */
   decodedAges(count: number): Promise<number[]>;
   /** The colours, as bits of red, green and blue, of `count` fields along a line at this part of the height. */
@@ -55,10 +57,21 @@ export function installProbe(): void {
   const peers: RTCPeerConnection[] = [];
   /** What the servers or the way to them said. */
   const errors: string[] = [];
+  const events: { at: number; what: string }[] = [];
+  const note = (what: string): number => events.push({ at: performance.timeOrigin + performance.now(), what });
   window.RTCPeerConnection = new Proxy(window.RTCPeerConnection, {
     construct(target, given) {
       const peer = new target(...(given as [RTCConfiguration?]));
       peers.push(peer);
+      peer.addEventListener('signalingstatechange', () => note(`signalling ${peer.signalingState}`));
+      peer.addEventListener('iceconnectionstatechange', () => note(`ice ${peer.iceConnectionState}`));
+      peer.addEventListener('connectionstatechange', () => note(`connection ${peer.connectionState}`));
+      peer.addEventListener('icecandidate', ({ candidate }) => note(`own ${candidate?.type ?? 'end'} ${candidate?.address ?? ''}`));
+      const add = peer.addIceCandidate.bind(peer) as (candidate: RTCIceCandidateInit) => Promise<void>;
+      peer.addIceCandidate = ((candidate: RTCIceCandidateInit) => {
+        note(`theirs ${candidate.candidate?.split(' ').slice(4, 8).join(' ')}`);
+        return add(candidate);
+      }) as typeof peer.addIceCandidate;
       peer.addEventListener('icecandidateerror', ({ url, errorCode, errorText }) => errors.push(`${url}: ${errorCode} ${errorText}`));
       return peer;
     },
@@ -161,6 +174,10 @@ export function installProbe(): void {
         return `${pair}: ${end('localCandidateId')} to ${end('remoteCandidateId')}: ${stats['state']}, ${stats['responsesReceived']} of ${stats['requestsSent']} answered`;
       });
       return [`servers: ${servers.join(', ')}`, ...errors, ...lines];
+    },
+
+    timeline(since) {
+      return events.filter(({ at }) => at > since).map(({ at, what }) => `${Math.round(at - since)} ${what}`);
     },
 
     async decodedAges(count) {

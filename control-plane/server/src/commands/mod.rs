@@ -1,4 +1,5 @@
-//! The command line: `heron-control serve`, `camera`, `claim`, `broker`, `republish`, `turn`, `user`, `asyncapi`, `openapi`.
+//! The command line: `heron-control serve`, `camera`, `claim`, `broker`, `republish`, `turn`, `user`, `backup`,
+//! `restore`, `asyncapi`, `openapi`.
 
 mod broker;
 mod camera;
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser, Subcommand};
 
 use crate::access::Role;
+use crate::backup;
 use crate::brokers::Product;
 use crate::config::Config;
 use crate::home::Home;
@@ -61,6 +63,22 @@ enum Command {
     User {
         #[command(subcommand)]
         command: UserCommand,
+    },
+    /// Write everything into one file: the database, whichever it is, and the keys. Works while the control plane runs.
+    /// Keep the file as safe as the keys in it.
+    Backup {
+        /// The file to make, readable by you only.
+        file: PathBuf,
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+    /// Fill an empty data directory and an empty database from such a file, while no control plane runs on them. SQLite
+    /// and PostgreSQL take each other's.
+    Restore {
+        /// The file of `heron-control backup`.
+        file: PathBuf,
+        #[command(flatten)]
+        config: ConfigFile,
     },
     /// Print the AsyncAPI document of everything that travels over MQTT.
     Asyncapi,
@@ -294,6 +312,16 @@ impl Cli {
                 ..
             } => turn::rotate_secret(&config, force, out),
             Command::Republish(file) => broker::republish_all(&file, out).await,
+            Command::Backup { file, config } => {
+                let made = backup::write(&config.load()?, &file).await?;
+                writeln!(out, "{}: {made}", file.display())?;
+                Ok(())
+            }
+            Command::Restore { file, config } => {
+                let restored = backup::restore(&config.load()?, &file).await?;
+                writeln!(out, "{}: {restored}", file.display())?;
+                Ok(())
+            }
             Command::Asyncapi => document(&heron_protocol::asyncapi::document(), out),
             Command::Openapi => document(&crate::api::openapi(), out),
         }

@@ -15,6 +15,7 @@ mod pairings;
 mod paths;
 mod people;
 mod relay_policies;
+mod rows;
 mod sign_ins;
 mod url;
 mod video_sessions;
@@ -25,6 +26,7 @@ use std::time::Duration;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use sqlx::any::{AnyPoolOptions, AnyRow};
+use sqlx::migrate::Migrator;
 use sqlx::{Any, AnyPool, Row as _, Transaction};
 use thiserror::Error;
 
@@ -40,6 +42,7 @@ pub use pairings::{PairingRow, PairingState, Pairings};
 pub use paths::{FailureCount, PathFigures, PathScope, PathTotals, Paths, RelayUse};
 pub use people::{Account, People, Person, Role};
 pub use relay_policies::{AllPolicies, RelayPolicies};
+pub use rows::{Refilling, Row, Snapshot, TABLES};
 pub use sign_ins::SignIns;
 pub use url::{BadUrl, StoreUrl};
 pub use video_sessions::{VideoSessionRow, VideoSessions};
@@ -134,6 +137,9 @@ enum Kind {
     Postgres,
 }
 
+static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");
+static POSTGRES: Migrator = sqlx::migrate!("migrations/postgres");
+
 /// How long a request waits for its turn at the database.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -186,8 +192,8 @@ impl Store {
         sqlx::any::install_default_drivers();
         let pool = options.acquire_timeout(PATIENCE).connect(url).await?;
         match kind {
-            Kind::Sqlite => sqlx::migrate!("migrations/sqlite").run(&pool).await?,
-            Kind::Postgres => sqlx::migrate!("migrations/postgres").run(&pool).await?,
+            Kind::Sqlite => SQLITE.run(&pool).await?,
+            Kind::Postgres => POSTGRES.run(&pool).await?,
         }
         let sql = Sql { pool, kind };
         let noun = Arc::new(sql.clone());
@@ -206,6 +212,11 @@ impl Store {
             relay_policies: noun,
             sql,
         })
+    }
+
+    /// The version of the tables: the number of the last migration, which is the same for both databases.
+    pub fn schema() -> i64 {
+        SQLITE.iter().map(|one| one.version).max().unwrap_or(0)
     }
 
     /// The video sessions, for signalling to write.

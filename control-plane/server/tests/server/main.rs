@@ -5,6 +5,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod backup;
 mod broker_restart;
 mod browser;
 mod cameras;
@@ -16,7 +17,10 @@ mod first_start;
 mod foreign_client;
 mod gateway;
 mod hooks;
+mod kill;
 mod mosquitto;
+#[path = "../store/postgres.rs"]
+mod postgres;
 mod relays;
 mod renewal_over_years;
 mod sign_in;

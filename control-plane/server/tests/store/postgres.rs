@@ -1,4 +1,5 @@
 //! A PostgreSQL of a test's own: Debian's program on a fresh folder, reached by a socket in it.
+#![allow(dead_code, reason = "each program of tests uses its part")]
 
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
@@ -80,11 +81,14 @@ impl Postgres {
         child.wait().unwrap();
     }
 
-    pub fn url(&self) -> StoreUrl {
+    /// As `store.url` names it.
+    pub fn address(&self) -> String {
         let folder = self.dir.path().display();
         format!("postgres:///postgres?host={folder}&user=heron")
-            .parse()
-            .unwrap()
+    }
+
+    fn url(&self) -> StoreUrl {
+        self.address().parse().unwrap()
     }
 
     /// Opens it, as soon as it answers.

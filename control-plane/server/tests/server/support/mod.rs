@@ -30,13 +30,31 @@ pub const VIEWER: (&str, &str) = ("Bob", "battery staple");
 
 /// All ports chosen by the system, everything in `dir`.
 pub fn config(dir: &Path) -> Config {
-    let text = format!(
+    Config::parse(&text(dir), Path::new("test.toml")).unwrap()
+}
+
+fn text(dir: &Path) -> String {
+    format!(
         "[server]\nlisten = \"127.0.0.1:0\"\nhttp_listen = \"127.0.0.1:0\"\npublic_host = \"127.0.0.1\"\n\
          data_dir = {:?}\n[broker]\ndevices = \"127.0.0.1:0\"\ncontrol = \"127.0.0.1:0\"\n\
          [turn]\nlisten = \"127.0.0.1:0\"\nrelay_address = \"127.0.0.1\"\n",
         dir.join("data")
-    );
-    Config::parse(&text, Path::new("test.toml")).unwrap()
+    )
+}
+
+/// The same as a file, with the database at `store` unless that is the file in the data directory.
+pub fn config_file(dir: &Path, store: Option<&str>) -> std::path::PathBuf {
+    let store = store.map(|url| format!("[store]\nurl = {url:?}\n"));
+    let file = dir.join("heron-control.toml");
+    std::fs::write(&file, text(dir) + &store.unwrap_or_default()).unwrap();
+    file
+}
+
+/// `heron-control` with this file.
+pub fn heron_control(arguments: &[&str], config: &Path) -> std::process::Command {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_heron-control"));
+    command.args(arguments).arg("--config").arg(config);
+    command
 }
 
 /// A running control plane with two people.
