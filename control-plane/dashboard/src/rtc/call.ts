@@ -310,9 +310,9 @@ export class Call {
     const drawn = this.#shown.at(-1)?.expectedDisplayTime ?? 0;
     const doubtful = this.#mending.broken || now - drawn > WATCH_MS;
     if (doubtful) {
-      const { bytesOnPath } = await this.figures();
+      const { bytesArrived } = await this.figures();
       const carried = this.#mending.broken && this.#peer.connectionState === 'connected';
-      if (!this.#mending.received(bytesOnPath, now) && carried) this.#carries();
+      if (!this.#mending.received(bytesArrived, now) && carried) this.#carries();
     }
     this.#mend();
   }

@@ -24,8 +24,8 @@ export interface Figures {
   latencyMethod: LatencyMethod | null;
   codec: string | null;
   bytesReceived: number;
-  /** Everything that came on the path, reports and all. */
-  bytesOnPath: number;
+  /** Everything that came on whichever path, reports and all: between two paths the camera may send on either. */
+  bytesArrived: number;
   framesDecoded: number;
   framesDropped: number;
   freezes: number;
@@ -91,7 +91,7 @@ export function figures(report: Report, shown: readonly ShownFrame[], before: Fi
     ...latency(shown, video, rtt),
     codec: codecOf(all, video),
     bytesReceived,
-    bytesOnPath: number(pair?.['bytesReceived']),
+    bytesArrived: number(transport?.['bytesReceived'] ?? pair?.['bytesReceived']),
     framesDecoded,
     framesDropped: number(video?.['framesDropped']),
     freezes: number(video?.['freezeCount']),

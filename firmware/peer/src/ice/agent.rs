@@ -18,6 +18,7 @@
 mod consent;
 mod lost;
 mod report;
+mod selection;
 
 pub use report::{PairReport, PairState};
 
@@ -83,6 +84,8 @@ pub struct Agent {
     pairs: Vec<Pair>,
     pending: VecDeque<Pending>,
     selected: Option<usize>,
+    /// The path of before the restart said nothing any more.
+    stranded: bool,
     state: IceState,
     started: Instant,
     /// When the viewer was last heard on the path in use: anything authentic.
@@ -113,6 +116,7 @@ impl Agent {
             pairs: Vec::new(),
             pending: VecDeque::new(),
             selected: None,
+            stranded: false,
             state: IceState::Checking,
             started: now,
             noticed: now,
@@ -125,6 +129,7 @@ impl Agent {
     /// Begins anew with other credentials (section 9). Interfaces' addresses stay; what servers gave is asked for anew.
     /// Media goes on over the old path until a new one is selected.
     pub fn restart(&mut self, ours: Credentials, theirs: Credentials, now: Instant) {
+        self.stranded = self.is_stranded(now);
         self.ours = ours;
         self.theirs = theirs;
         self.locals
@@ -466,31 +471,6 @@ impl Agent {
             at: now,
         });
         self.transmits.push_back(Transmit { path, bytes });
-    }
-
-    /// Takes the best of the pairs that are valid and nominated.
-    fn select(&mut self, now: Instant) {
-        let usable = |pair: &Pair| pair.answered.is_some() && pair.nominated;
-        let Some(best) = (0..self.pairs.len())
-            .filter(|at| usable(&self.pairs[*at]))
-            // Of two that are as good, the one that came later.
-            .max_by_key(|at| (self.is_fresh(*at, now), self.priority(&self.pairs[*at])))
-        else {
-            return;
-        };
-        let silent = self.selected.filter(|at| !self.is_fresh(*at, now));
-        self.settle_moves();
-        if self.selected != Some(best) {
-            if let Some(silent) = silent {
-                // No match for any other until it is heard again.
-                self.pairs[silent].heard = None;
-            }
-            self.selected = Some(best);
-            self.rtt = None;
-            self.changes
-                .push_back(Change::Selected(self.describe(&self.pairs[best])));
-            self.taken(best, now);
-        }
     }
 
     fn move_to(&mut self, state: IceState) {

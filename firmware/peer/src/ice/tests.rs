@@ -322,6 +322,39 @@ fn a_restart_keeps_interfaces_and_forgets_what_servers_gave() {
 }
 
 #[test]
+fn after_a_restart_of_a_broken_path_media_takes_what_answers_until_the_viewer_nominates() {
+    const NEXT: &str = "192.0.2.9:7000";
+    let now = Instant::now();
+    for (silence_ms, used_at_once) in [(1000, true), (100, false)] {
+        let mut agent = agent(now);
+        ask(&mut agent, THEIRS, true, now);
+        answer(&mut agent, now);
+        let later = now + Duration::from_millis(silence_ms);
+        agent.restart(credentials("ours"), credentials("theirs"), later);
+        agent.add_remote(
+            RemoteCandidate::parse(&format!(
+                "candidate:1 1 udp 1 {}",
+                "192.0.2.9 7000 typ relay"
+            ))
+            .unwrap(),
+            later,
+        );
+        agent.handle_timeout(later);
+        answer(&mut agent, later);
+        let path_of = |agent: &Agent| agent.selected().map(|selected| selected.path);
+        assert_eq!(
+            path_of(&agent),
+            used_at_once.then(|| path(NEXT)),
+            "after {silence_ms} ms"
+        );
+        // What the viewer nominates is what is used, whatever its priority.
+        ask(&mut agent, "192.0.2.9:8000", true, later);
+        answer(&mut agent, later);
+        assert_eq!(path_of(&agent), Some(path("192.0.2.9:8000")));
+    }
+}
+
+#[test]
 fn strangers_change_nothing() {
     let now = Instant::now();
     let mut agent = agent(now);

@@ -14,7 +14,7 @@ use crate::path::Path;
 /// How often a valid pair is checked. The RFC allows up to 5 s; 2 s keep round trip times and NAT bindings fresh.
 const CONSENT_INTERVAL: Duration = Duration::from_secs(2);
 /// Nothing heard on the path in use for so long: it is checked more often.
-const QUIET: Duration = Duration::from_millis(400);
+pub(super) const QUIET: Duration = Duration::from_millis(400);
 /// How often then.
 const QUIET_CHECK: Duration = Duration::from_millis(100);
 /// Nothing heard for so long, and two round trips: it is broken for now.
