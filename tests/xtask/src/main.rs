@@ -11,6 +11,7 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod api;
 mod arm_lab;
 mod bench;
 mod browser;
@@ -57,6 +58,8 @@ enum Chore {
         #[arg(long, value_delimiter = ',', value_name = "STEP")]
         only: Vec<String>,
     },
+    /// Hold the HTTP API to its OpenAPI document, with requests that schemathesis makes up.
+    Api,
     /// Run the browser tests.
     E2e {
         /// Run only these scenarios.
@@ -94,6 +97,7 @@ fn main() -> ExitCode {
         Chore::Demo { check: true } => demo::check(),
         Chore::Demo { check: false } => demo::run(),
         Chore::Test { only } => test::run(&only),
+        Chore::Api => api::run(),
         Chore::E2e { only } => e2e::run(&only),
         Chore::Bench { what } => bench::run(&what),
         Chore::Soak { minutes, seed } => bench::soak::run(minutes, seed),

@@ -49,6 +49,7 @@ const PEERS: &[&str] = &[
     "mosquitto-clients",
     "openssl",
     "postgresql",
+    "python3-venv",
     "redis-server",
 ];
 /// The servers that Heron is measured against, and what feeds them.

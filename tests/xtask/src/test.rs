@@ -26,6 +26,7 @@ const STEPS: &[Step] = &[
     ("deny", deny),
     ("tests", tests),
     ("docs", docs),
+    ("api", || own(&["api"])),
     ("e2e", || own(&["e2e"])),
     ("nat-lab", || own(&["nat-lab", "--quick"])),
     ("demo", || own(&["demo", "--check"])),

@@ -9,6 +9,7 @@ mod claims;
 mod connections;
 mod device;
 mod device_ice;
+mod document;
 mod factory_list;
 mod identity;
 mod pairings;
@@ -179,5 +180,5 @@ pub fn router() -> axum::Router<Context> {
 
 /// The OpenAPI document of those routes.
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    registered().split_for_parts().1
+    document::complete(registered().split_for_parts().1)
 }

@@ -144,6 +144,7 @@ pub(super) async fn confirm(
     responses(
         (status = 204, description = "refused"), (status = 401, body = Problem), (status = 403, body = Problem),
         (status = 404, body = Problem, description = "no device shows this code, or it is out of time"),
+        (status = 422, body = Problem, description = "not a code"),
         (status = 409, body = Problem, description = "the code is decided already"),
     )
 )]

@@ -78,6 +78,7 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::NameTaken { .. } => Self::new(StatusCode::CONFLICT, error.to_string()),
+            StoreError::Nul => Self::new(StatusCode::BAD_REQUEST, error.to_string()),
             StoreError::Away(error) => {
                 tracing::error!(%error, "the database cannot be reached");
                 Self {

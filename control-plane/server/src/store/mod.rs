@@ -67,6 +67,9 @@ pub enum StoreError {
     /// The database is of a newer version, or damaged.
     #[error("the database cannot be brought up to date")]
     Migration(#[from] sqlx::migrate::MigrateError),
+    /// PostgreSQL keeps no NUL in a text (section 8.3).
+    #[error("a text holds the character NUL, which is not allowed")]
+    Nul,
     /// A row does not hold what we wrote.
     #[error("the database holds a {what} that is not one: {value:?}")]
     Corrupt {
@@ -80,12 +83,14 @@ pub enum StoreError {
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         use sqlx::Error::{Io, PoolClosed, PoolTimedOut, Tls, WorkerCrashed};
-        // PostgreSQL, appendix A: 57P01 to 57P03 are said while it stops and starts, 53300 when it is full.
-        let stopping = error.as_database_error().is_some_and(|told| {
-            told.code()
-                .is_some_and(|code| ["57P01", "57P02", "57P03", "53300"].contains(&&*code))
-        });
+        // PostgreSQL, appendix A: 57P01 to 57P03 are said while it stops and starts, 53300 when it is full, 22021 of a
+        // text that it cannot hold.
+        let code = error.as_database_error().and_then(|told| told.code());
+        let code = code.as_deref().unwrap_or_default();
+        let stopping = ["57P01", "57P02", "57P03", "53300"].contains(&code);
+        let nul = code == "22021";
         match error {
+            _ if nul => Self::Nul,
             Io(_) | PoolClosed | PoolTimedOut | Tls(_) | WorkerCrashed => Self::Away(error),
             _ if stopping => Self::Away(error),
             _ => Self::Database(error),

@@ -45,3 +45,12 @@ async fn a_server_that_is_not_there_is_told_without_the_password() {
     );
     assert!(!said.contains("s3cret"), "{said}");
 }
+
+#[tokio::test]
+async fn a_text_that_it_cannot_hold_is_the_askers_problem() {
+    let postgres = Postgres::start();
+    let store = postgres.open().await;
+    let error = store.people.by_name("A\0da").await.unwrap_err();
+    assert!(matches!(error, StoreError::Nul), "{error:?}");
+    assert!(store.answers().await);
+}
