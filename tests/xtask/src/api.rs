@@ -80,10 +80,10 @@ fn sign_in(folder: &Path, body: &str) -> Result<String> {
     step::output(&mut curl)?;
     // Netscape's form: seven fields with tabs between them, the last two are name and value.
     let text = fs::read_to_string(&jar)?;
-    let fields = text
+    let mut fields = text
         .lines()
         .map(|line| line.split('\t').collect::<Vec<_>>());
-    let cookie = fields.filter(|fields| fields.len() == 7).last();
+    let cookie = fields.rfind(|fields| fields.len() == 7);
     let cookie = cookie.context("signing in gave no cookie")?;
     Ok(format!("{}={}", cookie[5], cookie[6]))
 }

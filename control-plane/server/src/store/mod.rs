@@ -85,7 +85,9 @@ impl From<sqlx::Error> for StoreError {
         use sqlx::Error::{Io, PoolClosed, PoolTimedOut, Tls, WorkerCrashed};
         // PostgreSQL, appendix A: 57P01 to 57P03 are said while it stops and starts, 53300 when it is full, 22021 of a
         // text that it cannot hold.
-        let code = error.as_database_error().and_then(|told| told.code());
+        let code = error
+            .as_database_error()
+            .and_then(sqlx::error::DatabaseError::code);
         let code = code.as_deref().unwrap_or_default();
         let stopping = ["57P01", "57P02", "57P03", "53300"].contains(&code);
         let nul = code == "22021";
