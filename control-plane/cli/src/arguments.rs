@@ -44,6 +44,29 @@ pub enum Command {
         #[command(subcommand)]
         command: SessionCommand,
     },
+    /// See who changed what.
+    Audit(AuditFilter),
+    /// Print what makes a shell complete these commands: `heron completion bash > /etc/bash_completion.d/heron`.
+    Completion {
+        /// For this shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct AuditFilter {
+    /// Only of this action, such as `camera.revoke`.
+    #[arg(long)]
+    pub action: Option<String>,
+    /// Only of this subject: the id of a camera, claim or person.
+    #[arg(long)]
+    pub subject: Option<String>,
+    /// At most so many, newest first.
+    #[arg(long, default_value_t = 50)]
+    pub limit: u32,
+    /// Those before this number.
+    #[arg(long)]
+    pub before: Option<i64>,
 }
 
 #[derive(Debug, Args)]
@@ -174,9 +197,20 @@ pub enum SessionCommand {
         /// Only of this camera: its id or name.
         #[arg(long)]
         camera: Option<String>,
+        /// Only those that last: who watches now.
+        #[arg(long)]
+        live: bool,
         /// At most so many, newest first.
         #[arg(long, default_value_t = 50)]
         limit: u32,
+    },
+    /// End a session that lasts: its picture stops at once.
+    End {
+        /// The session id.
+        id: String,
+        /// Why; both ends are told.
+        #[arg(long)]
+        reason: String,
     },
     /// Show how sessions found their way: directly or relayed, how fast, and what failed.
     Paths {

@@ -11,6 +11,7 @@
 //! heron pairing confirm ABCD-EFGH --name "Front door"
 //! heron camera revoke "Front door" --reason stolen
 //! heron session paths --days 30
+//! heron audit --action camera.revoke
 //! heron camera list --json | jq '.cameras[].id'
 //! ```
 //!
@@ -22,6 +23,7 @@
 
 mod address;
 mod arguments;
+mod audit;
 mod camera;
 mod claim;
 mod http;
@@ -35,7 +37,7 @@ mod video_session;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 
 use arguments::{CameraCommand, ClaimCommand, Cli, Command, PairingCommand, SessionCommand};
 use session::Session;
@@ -106,11 +108,22 @@ async fn run(cli: Cli) -> anyhow::Result<String> {
                 PairingCommand::Refuse { code } => pairing::refuse(&client, &code).await?,
             }
         }
+        Command::Audit(filter) => audit::list(&Session::load()?.client()?, &filter).await?,
+        Command::Completion { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "heron", &mut script);
+            return Ok(String::from_utf8(script)?);
+        }
         Command::Session { command } => {
             let client = Session::load()?.client()?;
             match command {
-                SessionCommand::List { camera, limit } => {
-                    video_session::list(&client, camera.as_deref(), limit).await?
+                SessionCommand::List {
+                    camera,
+                    live,
+                    limit,
+                } => video_session::list(&client, camera.as_deref(), live, limit).await?,
+                SessionCommand::End { id, reason } => {
+                    video_session::end(&client, &id, &reason).await?
                 }
                 SessionCommand::Paths { camera, days } => {
                     video_session::paths(&client, camera.as_deref(), days).await?

@@ -67,10 +67,25 @@ struct Failure {
     before_picture: u64,
 }
 
-pub async fn list(client: &Client, camera: Option<&str>, limit: u32) -> anyhow::Result<Outcome> {
+/// Ends a session that lasts.
+pub async fn end(client: &Client, id: &str, reason: &str) -> anyhow::Result<Outcome> {
+    let body = serde_json::json!({ "reason": reason });
+    let json = client
+        .post(&format!("/sessions/{id}/end"), Some(&body))
+        .await?;
+    let text = format!("{id} is being ended\n");
+    Ok(Outcome { json, text })
+}
+
+pub async fn list(
+    client: &Client,
+    camera: Option<&str>,
+    live: bool,
+    limit: u32,
+) -> anyhow::Result<Outcome> {
     let camera = of_camera(client, camera).await?;
     let answer = client
-        .get(&format!("/sessions?limit={limit}{camera}"))
+        .get(&format!("/sessions?limit={limit}&live={live}{camera}"))
         .await?;
     let sessions: Sessions = understood(&answer)?;
     let rows: Vec<_> = sessions.sessions.into_iter().map(row).collect();

@@ -154,6 +154,42 @@ async fn signing_in_is_needed_and_kept_in_a_private_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_changed_what_is_listed() {
+    let lab = Lab::start().await;
+    lab.sign_in().await;
+    let made = lab
+        .says(&["claim", "new", "--name", "Stable", "--json"])
+        .await;
+    let claim: Value = serde_json::from_str(&made).unwrap();
+    let claim = claim["id"].as_str().unwrap();
+    let all = lab.says(&["audit"]).await;
+    let newest = all.lines().nth(1).unwrap();
+    assert!(
+        newest.contains("Ada") && newest.contains("claim.make"),
+        "{all}"
+    );
+    assert!(newest.contains(claim) && newest.contains("Stable"), "{all}");
+    let one = lab
+        .says(&["audit", "--action", "claim.make", "--subject", claim])
+        .await;
+    assert_eq!(one.lines().count(), 2, "{one}");
+    assert_eq!(
+        lab.says(&["audit", "--subject", "a & b"]).await,
+        "nothing was changed\n"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn shells_complete_the_commands() {
+    let lab = Lab::start().await;
+    let script = lab.says(&["completion", "bash"]).await;
+    assert!(
+        script.contains("quarantine") && script.contains("complete -F"),
+        "{script}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_cannot_be_believed_gets_no_password() {
     let lab = Lab::start().await;
     let other = rcgen::generate_simple_self_signed(["other".to_owned()]).unwrap();

@@ -10,7 +10,7 @@ use crate::access::{PasswordHash, Person, Role, check_password};
 use crate::clock::unix_ms;
 use crate::config::Config;
 use crate::identity::{ClaimServer, Enrolment, Identity, Keep, check_person_name, row_of};
-use crate::store::{Account, Store};
+use crate::store::{Account, AuditEntry, Store, StoreError};
 
 /// The SQLite database; SQLite puts its journal beside it.
 pub(crate) const DATABASE: &str = "heron.db";
@@ -84,6 +84,32 @@ impl Home {
             url: format!("https://{host}"),
             ca: own.then(|| self.identity.root.certificate_pem().to_owned()),
         }
+    }
+
+    /// Writes down what was changed on this machine, past the API.
+    ///
+    /// # Errors
+    ///
+    /// The store's.
+    pub(crate) async fn audit(
+        &self,
+        action: &str,
+        subject: &str,
+        after: serde_json::Value,
+    ) -> Result<(), StoreError> {
+        let user = rustix::process::getuid().as_raw();
+        let entry = AuditEntry {
+            at_ms: unix_ms(SystemTime::now()),
+            tenant: self.tenant.clone(),
+            actor: format!("uid {user}"),
+            actor_name: "heron-control".to_owned(),
+            address: "this machine".to_owned(),
+            action: action.to_owned(),
+            subject: Some(subject.to_owned()),
+            before: None,
+            after: Some(after.to_string()),
+        };
+        self.store.audit.append(&entry).await
     }
 
     /// Adds an account.

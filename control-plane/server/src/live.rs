@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use heron_broker::BrokerStats;
-use heron_protocol::messages::{CameraUpdate, IceServer};
-use heron_protocol::{DeviceId, TenantId};
+use heron_protocol::messages::{CameraUpdate, EndReason, IceServer};
+use heron_protocol::{DeviceId, SessionId, TenantId};
 use heron_turn::TurnServer;
 use serde_json::Value;
 
@@ -71,6 +71,8 @@ pub trait Live: Bouncer {
     fn connected(&self) -> bool;
     /// STUN and TURN servers to test a network with, and how long their credentials last.
     fn self_test(&self, tenant: &TenantId) -> (Vec<IceServer>, Duration);
+    /// Ends a video session for that reason; both ends are told.
+    async fn end_session(&self, session: &SessionId, detail: &str);
     /// All figures for monitoring.
     async fn counters(&self) -> Vec<Counter>;
 }
@@ -120,6 +122,15 @@ impl Live for Parts {
         let router = self.router.upgrade();
         let servers = router.map(|router| router.self_test(tenant));
         (servers.unwrap_or_default(), SELF_TEST_TTL)
+    }
+
+    async fn end_session(&self, session: &SessionId, detail: &str) {
+        if let Some(router) = self.router.upgrade() {
+            let (session, detail) = (session.clone(), detail.to_owned());
+            router
+                .end_session(session, EndReason::NotAllowed, detail)
+                .await;
+        }
     }
 
     async fn counters(&self) -> Vec<Counter> {

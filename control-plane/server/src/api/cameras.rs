@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
-use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 
+use super::audit::Change;
 use super::{Context, Problem, Sent};
-use crate::access::{Admin, SignedIn};
+use crate::access::{Admin, Arrival, SignedIn};
 use crate::clock::unix_ms;
 use crate::identity::{IdentityKey, check_camera_name, is_valid};
 use crate::store::{CameraRow, CertificateRow, CertificateState, Standing};
@@ -152,6 +153,7 @@ pub(super) async fn detail(
 )]
 pub(super) async fn add(
     State(context): State<Context>,
+    Extension(arrival): Extension<Arrival>,
     Admin(person): Admin,
     Sent(NewCamera { name }): Sent<NewCamera>,
 ) -> Result<(StatusCode, Json<AddedCamera>), Problem> {
@@ -162,6 +164,13 @@ pub(super) async fn add(
         .add_camera(&person.tenant, name, SystemTime::now())
         .await?;
     context.settle().await;
+    let change = Change {
+        action: "camera.add",
+        subject: Some(added.id.as_str()),
+        after: Some(json!({ "name": name })),
+        ..Change::default()
+    };
+    context.audit(&person, arrival, change).await?;
     tracing::info!(camera = %added.id, person = %person.name, "camera added");
     let body = AddedCamera {
         id: added.id.to_string(),
@@ -181,6 +190,7 @@ pub(super) async fn add(
 )]
 pub(super) async fn remove(
     State(context): State<Context>,
+    Extension(arrival): Extension<Arrival>,
     Admin(person): Admin,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
@@ -191,6 +201,14 @@ pub(super) async fn remove(
     let (cameras, tenant) = (&context.store.cameras, &person.tenant);
     cameras.remove(tenant, camera.id.as_str(), now_ms).await?;
     context.settle().await;
+    let before = json!({ "name": camera.name, "site": camera.site, "tags": camera.tags });
+    let change = Change {
+        action: "camera.remove",
+        subject: Some(camera.id.as_str()),
+        before: Some(before),
+        ..Change::default()
+    };
+    context.audit(&person, arrival, change).await?;
     tracing::info!(camera = %id, person = %person.name, "camera removed");
     Ok(StatusCode::NO_CONTENT)
 }

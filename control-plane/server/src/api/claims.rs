@@ -2,14 +2,16 @@
 
 use std::time::SystemTime;
 
-use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::ToSchema;
 
+use super::audit::Change;
 use super::{Context, Problem, Sent};
-use crate::access::Admin;
+use crate::access::{Admin, Arrival};
 use crate::identity::{ClaimTerms, make_claim};
 use crate::store::ClaimRow;
 
@@ -107,6 +109,7 @@ impl From<ClaimRow> for Claim {
 )]
 pub(super) async fn make(
     State(context): State<Context>,
+    Extension(arrival): Extension<Arrival>,
     Admin(person): Admin,
     Sent(terms): Sent<NewClaim>,
 ) -> Result<(StatusCode, Json<MadeClaimFile>), Problem> {
@@ -125,6 +128,16 @@ pub(super) async fn make(
         SystemTime::now(),
     )
     .await?;
+    let change = Change {
+        action: "claim.make",
+        subject: Some(&made.claim.id),
+        after: Some(json!({
+            "name": terms.name, "site": terms.site, "tags": terms.tags, "max_uses": made.claim.max_uses,
+            "expires_ms": made.claim.expires_ms,
+        })),
+        ..Change::default()
+    };
+    context.audit(&person, arrival, change).await?;
     tracing::info!(claim = made.claim.id, person = %person.name, "claim made");
     let body = MadeClaimFile {
         id: made.claim.id,
@@ -160,12 +173,19 @@ pub(super) async fn list(
 )]
 pub(super) async fn remove(
     State(context): State<Context>,
+    Extension(arrival): Extension<Arrival>,
     Admin(person): Admin,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
     if !context.store.claims.remove(&person.tenant, &id).await? {
         return Err(Problem::not_found("claim"));
     }
+    let change = Change {
+        action: "claim.remove",
+        subject: Some(&id),
+        ..Change::default()
+    };
+    context.audit(&person, arrival, change).await?;
     tracing::info!(claim = id, person = %person.name, "claim withdrawn");
     Ok(StatusCode::NO_CONTENT)
 }

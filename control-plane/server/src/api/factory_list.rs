@@ -2,16 +2,18 @@
 
 use std::time::SystemTime;
 
-use axum::Json;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
+use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::ToSchema;
 use utoipa_axum::router::{UtoipaMethodRouter, UtoipaMethodRouterExt as _};
 use utoipa_axum::routes;
 
+use super::audit::Change;
 use super::{Context, Problem, Sent};
-use crate::access::Admin;
+use crate::access::{Admin, Arrival};
 use crate::clock::unix_ms;
 use crate::identity::{check_camera_name, is_serial};
 use crate::store::FactoryRow;
@@ -99,6 +101,7 @@ pub(super) async fn list(
 )]
 pub(super) async fn add(
     State(context): State<Context>,
+    Extension(arrival): Extension<Arrival>,
     Admin(person): Admin,
     Sent(FactoryEntries { entries }): Sent<FactoryEntries>,
 ) -> Result<StatusCode, Problem> {
@@ -134,6 +137,13 @@ pub(super) async fn add(
         });
     }
     context.store.factory_list.list(&rows).await?;
+    let serials: Vec<&str> = rows.iter().map(|row| &*row.serial).collect();
+    let change = Change {
+        action: "factory_list.extend",
+        after: Some(json!({ "serials": serials })),
+        ..Change::default()
+    };
+    context.audit(&person, arrival, change).await?;
     tracing::info!(count = rows.len(), person = %person.name, "factory list extended");
     Ok(StatusCode::NO_CONTENT)
 }

@@ -2,14 +2,16 @@
 
 use std::time::SystemTime;
 
-use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::ToSchema;
 
+use super::audit::Change;
 use super::{Context, Problem, Sent};
-use crate::access::{Admin, Person, SignedIn};
+use crate::access::{Admin, Arrival, Person, SignedIn};
 use crate::clock::unix_ms;
 use crate::identity::{check_reason, is_valid, renew_after_ms};
 use crate::store::{CameraRow, CertificateRow, CertificateState, Standing};
@@ -163,6 +165,7 @@ pub(super) async fn show(
 )]
 pub(super) async fn revoke(
     State(context): State<Context>,
+    Extension(arrival): Extension<Arrival>,
     Admin(person): Admin,
     Path(id): Path<String>,
     Sent(Reason { reason }): Sent<Reason>,
@@ -172,7 +175,8 @@ pub(super) async fn revoke(
     if camera.standing == Standing::Revoked {
         return Ok(StatusCode::NO_CONTENT);
     }
-    set(&context, &person, &camera, Standing::Revoked, Some(reason)).await
+    let (standing, by) = (Standing::Revoked, (&person, arrival));
+    set(&context, by, &camera, standing, Some(reason)).await
 }
 
 /// Quarantines a camera: it is kept out, as if revoked, until it is released.
@@ -188,14 +192,15 @@ pub(super) async fn revoke(
 )]
 pub(super) async fn quarantine(
     State(context): State<Context>,
+    Extension(arrival): Extension<Arrival>,
     Admin(person): Admin,
     Path(id): Path<String>,
     Sent(Reason { reason }): Sent<Reason>,
 ) -> Result<StatusCode, Problem> {
     let reason = check_reason(&reason)?;
     let camera = not_revoked(find(&context, &person, &id).await?)?;
-    let standing = Standing::Quarantined;
-    set(&context, &person, &camera, standing, Some(reason)).await
+    let (standing, by) = (Standing::Quarantined, (&person, arrival));
+    set(&context, by, &camera, standing, Some(reason)).await
 }
 
 /// Lets a quarantined camera in again.
@@ -210,6 +215,7 @@ pub(super) async fn quarantine(
 )]
 pub(super) async fn release(
     State(context): State<Context>,
+    Extension(arrival): Extension<Arrival>,
     Admin(person): Admin,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
@@ -217,7 +223,14 @@ pub(super) async fn release(
     if camera.standing == Standing::Trusted {
         return Ok(StatusCode::NO_CONTENT);
     }
-    set(&context, &person, &camera, Standing::Trusted, None).await
+    set(
+        &context,
+        (&person, arrival),
+        &camera,
+        Standing::Trusted,
+        None,
+    )
+    .await
 }
 
 async fn find(context: &Context, person: &Person, id: &str) -> Result<CameraRow, Problem> {
@@ -235,7 +248,7 @@ fn not_revoked(camera: CameraRow) -> Result<CameraRow, Problem> {
 
 async fn set(
     context: &Context,
-    person: &Person,
+    (person, arrival): (&Person, Arrival),
     camera: &CameraRow,
     standing: Standing,
     reason: Option<&str>,
@@ -246,6 +259,17 @@ async fn set(
         .set_standing(&camera.id, standing, reason, now_ms)
         .await?;
     context.settle().await;
+    let change = Change {
+        action: match standing {
+            Standing::Revoked => "camera.revoke",
+            Standing::Quarantined => "camera.quarantine",
+            Standing::Trusted => "camera.release",
+        },
+        subject: Some(camera.id.as_str()),
+        before: Some(json!({ "standing": camera.standing, "reason": camera.standing_reason })),
+        after: Some(json!({ "standing": standing, "reason": reason })),
+    };
+    context.audit(person, arrival, change).await?;
     tracing::info!(camera = %camera.id, person = %person.name, standing = standing.as_str(), "standing changed");
     Ok(StatusCode::NO_CONTENT)
 }

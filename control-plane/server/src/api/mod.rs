@@ -3,6 +3,7 @@
 //! Routes and the OpenAPI document come from the same registration, so neither can lack what the other has. Every
 //! error is a [`Problem`]. Names are snake_case, times are milliseconds since the Unix epoch (`_ms`).
 
+mod audit;
 mod browser_token;
 mod cameras;
 mod claims;
@@ -125,6 +126,7 @@ fn registered() -> OpenApiRouter<Context> {
         .routes(routes!(people::sign_in))
         .routes(routes!(people::sign_out))
         .routes(routes!(people::me))
+        .routes(routes!(audit::list))
         .routes(routes!(cameras::list, cameras::add))
         .routes(routes!(cameras::detail, cameras::remove))
         .routes(routes!(identity::show))
@@ -143,6 +145,7 @@ fn registered() -> OpenApiRouter<Context> {
         .routes(routes!(browser_token::issue))
         .routes(routes!(video_sessions::list))
         .routes(routes!(video_sessions::detail))
+        .routes(routes!(video_sessions::end))
         .routes(routes!(paths::overview))
         .routes(routes!(self_test::begin))
         .routes(routes!(

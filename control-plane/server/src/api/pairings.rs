@@ -2,14 +2,16 @@
 
 use std::time::SystemTime;
 
-use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::ToSchema;
 
+use super::audit::Change;
 use super::{Context, Problem, Sent};
-use crate::access::Admin;
+use crate::access::{Admin, Arrival};
 use crate::clock::unix_ms;
 use crate::identity::{
     CODE_LIFE, check_camera_name, check_site, check_tags, new_device_id, parse_code, show_code,
@@ -111,6 +113,7 @@ pub(super) async fn show(
 )]
 pub(super) async fn confirm(
     State(context): State<Context>,
+    Extension(arrival): Extension<Arrival>,
     Admin(person): Admin,
     Path(code): Path<String>,
     Sent(wanted): Sent<Confirmation>,
@@ -131,6 +134,16 @@ pub(super) async fn confirm(
     if !pairings.confirm(&pairing.code, &camera, until).await? {
         return Err(decided());
     }
+    let change = Change {
+        action: "pairing.confirm",
+        subject: Some(camera.id.as_str()),
+        after: Some(json!({
+            "code": show_code(&pairing.code), "key_sha256": pairing.key_sha256, "name": camera.name,
+            "site": camera.site, "tags": camera.tags,
+        })),
+        ..Change::default()
+    };
+    context.audit(&person, arrival, change).await?;
     tracing::info!(camera = %camera.id, person = %person.name, "pairing confirmed");
     Ok(Json(ConfirmedPairing {
         camera: camera.id.to_string(),
@@ -150,6 +163,7 @@ pub(super) async fn confirm(
 )]
 pub(super) async fn refuse(
     State(context): State<Context>,
+    Extension(arrival): Extension<Arrival>,
     Admin(person): Admin,
     Path(code): Path<String>,
 ) -> Result<StatusCode, Problem> {
@@ -159,6 +173,13 @@ pub(super) async fn refuse(
     if !pairings.refuse(&person.tenant, &code, now_ms).await? {
         return Err(decided());
     }
+    let shown = show_code(&code);
+    let change = Change {
+        action: "pairing.refuse",
+        subject: Some(&shown),
+        ..Change::default()
+    };
+    context.audit(&person, arrival, change).await?;
     tracing::info!(person = %person.name, "pairing refused");
     Ok(StatusCode::NO_CONTENT)
 }

@@ -9,6 +9,7 @@ use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::audit::Change;
 use super::{Context, Problem, Sent};
 use crate::access::{Arrival, Person, Role, SignInError, SignedIn};
 
@@ -64,6 +65,11 @@ pub(super) async fn sign_in(
         .door
         .sign_in(&name, password, arrival, SystemTime::now())
         .await?;
+    let change = Change {
+        action: "sign_in",
+        ..Change::default()
+    };
+    context.audit(&person, arrival, change).await?;
     Ok(([(header::SET_COOKIE, cookie)], Json(Me::from(person))))
 }
 
@@ -76,6 +82,11 @@ pub(super) async fn sign_out(
 ) -> Result<impl IntoResponse, Problem> {
     let cookie = context.door.sign_out(&signed_in, arrival).await?;
     context.browsers.revoke_person(&signed_in.person.id);
+    let change = Change {
+        action: "sign_out",
+        ..Change::default()
+    };
+    context.audit(&signed_in.person, arrival, change).await?;
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie)]))
 }
 

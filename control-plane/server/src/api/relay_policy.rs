@@ -2,15 +2,17 @@
 
 use std::time::SystemTime;
 
-use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use axum::{Extension, Json};
 use heron_protocol::TenantId;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::ToSchema;
 
+use super::audit::Change;
 use super::{Context, Problem, Sent};
-use crate::access::Admin;
+use crate::access::{Admin, Arrival};
 use crate::clock::unix_ms;
 use crate::turn::{self, Account, BadPolicy, RelayMode};
 
@@ -75,12 +77,20 @@ pub(super) async fn of_camera(
 )]
 pub(super) async fn set_of_camera(
     State(context): State<Context>,
+    Extension(arrival): Extension<Arrival>,
     Admin(person): Admin,
     Path(id): Path<String>,
     Sent(policy): Sent<RelayPolicy>,
 ) -> Result<Json<RelayPolicyInForce>, Problem> {
     let account = camera(&context, &person.tenant, &id).await?;
-    set(&context, &account, &policy).await?;
+    let before = set(&context, &account, &policy).await?;
+    let change = Change {
+        action: "camera.relay_policy",
+        subject: Some(&id),
+        before: Some(json!(before)),
+        after: Some(json!(policy)),
+    };
+    context.audit(&person, arrival, change).await?;
     tracing::info!(camera = id, person = %person.name, "relay policy set");
     show(&context, &account).await
 }
@@ -110,11 +120,19 @@ pub(super) async fn of_tenant(
 )]
 pub(super) async fn set_of_tenant(
     State(context): State<Context>,
+    Extension(arrival): Extension<Arrival>,
     Admin(person): Admin,
     Sent(policy): Sent<RelayPolicy>,
 ) -> Result<Json<RelayPolicyInForce>, Problem> {
-    let account = Account::Tenant(person.tenant);
-    set(&context, &account, &policy).await?;
+    let account = Account::Tenant(person.tenant.clone());
+    let before = set(&context, &account, &policy).await?;
+    let change = Change {
+        action: "relay_policy",
+        subject: None,
+        before: Some(json!(before)),
+        after: Some(json!(policy)),
+    };
+    context.audit(&person, arrival, change).await?;
     tracing::info!(person = %person.name, "relay policy of the organisation set");
     show(&context, &account).await
 }
@@ -129,18 +147,18 @@ async fn show(context: &Context, account: &Account) -> Result<Json<RelayPolicyIn
     let policy = context.store.relay_policies.get(account).await?;
     let used = context.relays.used(account, SystemTime::now());
     Ok(Json(RelayPolicyInForce {
-        policy: RelayPolicy {
-            relay: policy.relay.map(|mode| mode.as_str().to_owned()),
-            max_bps: policy.max_bps,
-            minutes_per_day: policy.minutes_per_day,
-            minutes_per_month: policy.minutes_per_month,
-        },
+        policy: policy.into(),
         relayed_today_s: used.day.as_secs(),
         relayed_this_month_s: used.month.as_secs(),
     }))
 }
 
-async fn set(context: &Context, account: &Account, policy: &RelayPolicy) -> Result<(), Problem> {
+/// Sets it; returns what was set before.
+async fn set(
+    context: &Context,
+    account: &Account,
+    policy: &RelayPolicy,
+) -> Result<RelayPolicy, Problem> {
     let relay = policy.relay.as_deref().map(str::parse::<RelayMode>);
     let policy = turn::RelayPolicy {
         relay: relay.transpose()?,
@@ -151,9 +169,21 @@ async fn set(context: &Context, account: &Account, policy: &RelayPolicy) -> Resu
     policy.check()?;
     let now_ms = unix_ms(SystemTime::now());
     let policies = &context.store.relay_policies;
+    let before = policies.get(account).await?;
     policies.set(account, &policy, now_ms).await?;
     turn::read_policies(&context.relays, &context.store).await?;
-    Ok(())
+    Ok(before.into())
+}
+
+impl From<turn::RelayPolicy> for RelayPolicy {
+    fn from(policy: turn::RelayPolicy) -> Self {
+        Self {
+            relay: policy.relay.map(|mode| mode.as_str().to_owned()),
+            max_bps: policy.max_bps,
+            minutes_per_day: policy.minutes_per_day,
+            minutes_per_month: policy.minutes_per_month,
+        }
+    }
 }
 
 impl From<BadPolicy> for Problem {

@@ -1,14 +1,19 @@
 //! Who watched which camera, how it got through, and how long each phase of the start took.
 
-use axum::Json;
 use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::{Extension, Json};
 use heron_protocol::SessionId;
 use heron_protocol::messages::{CandidatePair, DevicePhases, Path as PathSeen, ViewerPhases};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Context, Problem};
-use crate::access::SignedIn;
+use super::audit::Change;
+use super::identity::Reason;
+use super::{Context, Problem, Sent};
+use crate::access::{Admin, Arrival, SignedIn};
+use crate::identity::check_reason;
 use crate::store::VideoSessionRow;
 
 /// The most rows in one answer.
@@ -24,6 +29,8 @@ pub struct SessionFilter {
     pub camera: Option<String>,
     /// At most so many, newest first; 50 unless told, at most 500.
     pub limit: Option<u32>,
+    /// `true`: only those that last.
+    pub live: Option<bool>,
 }
 
 /// One video session.
@@ -173,7 +180,12 @@ pub(super) async fn list(
     let rows = context
         .store
         .video_sessions
-        .recent(tenant, filter.camera.as_deref(), limit)
+        .recent(
+            tenant,
+            filter.camera.as_deref(),
+            filter.live == Some(true),
+            limit,
+        )
         .await?;
     Ok(Json(VideoSessionList {
         sessions: rows.into_iter().map(VideoSession::from).collect(),
@@ -196,6 +208,49 @@ pub(super) async fn detail(
     let row = context.store.video_sessions.one(tenant, &id).await?;
     row.map(|row| Json(row.into()))
         .ok_or_else(|| Problem::not_found("session"))
+}
+
+/// Ends a session that lasts: the picture stops at once, and both ends are told why.
+#[utoipa::path(
+    post, path = "/sessions/{id}/end", tag = "sessions", request_body = Reason,
+    params(("id" = String, Path, description = "the session id, 32 hex digits")),
+    responses(
+        (status = 202, description = "both ends are being told"),
+        (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem),
+        (status = 409, body = Problem, description = "it has ended already"),
+        (status = 422, body = Problem, description = "the reason is not allowed"),
+    )
+)]
+pub(super) async fn end(
+    State(context): State<Context>,
+    Extension(arrival): Extension<Arrival>,
+    Admin(person): Admin,
+    Path(id): Path<String>,
+    Sent(Reason { reason }): Sent<Reason>,
+) -> Result<StatusCode, Problem> {
+    let reason = check_reason(&reason)?;
+    let id: SessionId = id.parse().map_err(|_| Problem::not_found("session"))?;
+    let found = context
+        .store
+        .video_sessions
+        .one(&person.tenant, &id)
+        .await?;
+    let record = found.ok_or_else(|| Problem::not_found("session"))?.record;
+    if record.ended_ms.is_some() {
+        let detail = "this session has ended already";
+        return Err(Problem::new(StatusCode::CONFLICT, detail));
+    }
+    let change = Change {
+        action: "session.end",
+        subject: Some(id.as_str()),
+        before: Some(json!({ "camera": record.camera, "person": record.person })),
+        after: Some(json!({ "reason": reason })),
+    };
+    context.audit(&person, arrival, change).await?;
+    let detail = format!("{} ended it: {reason}", person.name);
+    context.live.end_session(&id, &detail).await;
+    tracing::info!(session = id.short(), person = %person.name, "session ended");
+    Ok(StatusCode::ACCEPTED)
 }
 
 impl From<VideoSessionRow> for VideoSession {

@@ -35,6 +35,8 @@ pub(super) async fn add(
         std::fs::remove_file(path)?;
     }
     let added = added?;
+    let after = serde_json::json!({ "name": name });
+    home.audit("camera.add", added.id.as_str(), after).await?;
     home.store.close().await;
     match bundle_file.zip(to) {
         Some((mut bundle_file, path)) => {
@@ -89,6 +91,9 @@ pub(super) async fn revoke(
     certificates
         .set_standing(&camera.id, standing, Some(reason), now_ms)
         .await?;
+    let after = serde_json::json!({ "standing": standing, "reason": reason });
+    home.audit("camera.revoke", camera.id.as_str(), after)
+        .await?;
     home.store.close().await;
     writeln!(out, "{} is revoked: {reason}", camera.id)?;
     Ok(())
@@ -108,6 +113,9 @@ pub(super) async fn release(
     let certificates = &home.store.certificates;
     certificates
         .set_standing(&camera.id, standing, None, now_ms)
+        .await?;
+    let after = serde_json::json!({ "standing": standing });
+    home.audit("camera.release", camera.id.as_str(), after)
         .await?;
     home.store.close().await;
     writeln!(out, "{} may connect again", camera.id)?;

@@ -41,6 +41,8 @@ pub(super) async fn new(
         std::fs::remove_file(path)?;
     }
     let made = made?;
+    let after = serde_json::json!({ "name": terms.name, "max_uses": made.claim.max_uses });
+    home.audit("claim.make", &made.claim.id, after).await?;
     home.store.close().await;
     match claim_file.zip(to) {
         Some((mut claim_file, path)) => {

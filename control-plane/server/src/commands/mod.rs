@@ -1,6 +1,7 @@
-//! The command line: `heron-control serve`, `camera`, `claim`, `broker`, `republish`, `turn`, `user`, `backup`,
+//! The command line: `heron-control serve`, `camera`, `claim`, `broker`, `republish`, `turn`, `user`, `audit`, `backup`,
 //! `restore`, `asyncapi`, `openapi`.
 
+mod audit;
 mod broker;
 mod camera;
 mod claim;
@@ -64,6 +65,11 @@ enum Command {
         #[command(subcommand)]
         command: UserCommand,
     },
+    /// Look after the log of what people changed.
+    Audit {
+        #[command(subcommand)]
+        command: AuditCommand,
+    },
     /// Write everything into one file: the database, whichever it is, and the keys. Works while the control plane runs.
     /// Keep the file as safe as the keys in it.
     Backup {
@@ -91,6 +97,13 @@ struct ConfigFile {
     /// The configuration (TOML); every key in it is optional, and so is the file.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum AuditCommand {
+    /// Compute every hash of the log again, and say which entry is not the one that was written. Prints the last hash: noted
+    /// elsewhere, it shows later that nothing was cut off.
+    Verify(ConfigFile),
 }
 
 #[derive(Debug, Subcommand)]
@@ -312,6 +325,9 @@ impl Cli {
                 ..
             } => turn::rotate_secret(&config, force, out),
             Command::Republish(file) => broker::republish_all(&file, out).await,
+            Command::Audit {
+                command: AuditCommand::Verify(config),
+            } => audit::verify(&config, out).await,
             Command::Backup { file, config } => {
                 let made = backup::write(&config.load()?, &file).await?;
                 writeln!(out, "{}: {made}", file.display())?;

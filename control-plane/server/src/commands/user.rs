@@ -29,6 +29,8 @@ pub(super) async fn add(
         None => Role::Viewer,
     };
     let person = home.add_person(name, &password, role).await?;
+    let after = serde_json::json!({ "name": person.name, "role": role });
+    home.audit("person.add", &person.id, after).await?;
     home.store.close().await;
     if password_stdin {
         writeln!(out, "{} may sign in as {role}", person.name)?;

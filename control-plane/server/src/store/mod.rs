@@ -5,6 +5,7 @@
 //! truth values as 0 and 1. Where they differ is in this file and in `migrations/`, a folder for each with the same
 //! numbers.
 
+mod audit;
 mod cameras;
 mod certificates;
 mod claims;
@@ -32,6 +33,7 @@ use thiserror::Error;
 
 use crate::signalling::SessionLog;
 
+pub use audit::{AuditEntry, AuditLog, AuditRow, AuditScope, Verified};
 pub use cameras::{CameraRow, Cameras};
 pub use certificates::{CertificateRow, CertificateState, Certificates, KnownCamera, Standing};
 pub use claims::{ClaimRow, Claims};
@@ -125,6 +127,8 @@ pub struct Store {
     pub video_sessions: Arc<dyn VideoSessions>,
     /// How they found their way.
     pub paths: Arc<dyn Paths>,
+    /// What people changed.
+    pub audit: Arc<dyn AuditLog>,
     /// What may be relayed, and how long it was.
     pub relay_policies: Arc<dyn RelayPolicies>,
     sql: Sql,
@@ -216,6 +220,7 @@ impl Store {
             connections: noun.clone(),
             video_sessions: noun.clone(),
             paths: noun.clone(),
+            audit: noun.clone(),
             relay_policies: noun,
             sql,
         })

@@ -12,7 +12,7 @@ use sqlx::{Any, AssertSqlSafe, Column as _, Row as _, Transaction, ValueRef as _
 use super::{Kind, Sql, Store, StoreError};
 
 /// The tables, those that others refer to before them.
-pub const TABLES: [&str; 14] = [
+pub const TABLES: [&str; 15] = [
     "person",
     "sign_in",
     "camera",
@@ -27,6 +27,7 @@ pub const TABLES: [&str; 14] = [
     "connection",
     "relay_policy",
     "relayed_day",
+    "audit",
 ];
 
 /// The column by which a table keeps the order of its rows, where it has none for people.
@@ -98,7 +99,7 @@ impl Snapshot {
     ) -> Result<u64, E> {
         let order = match table {
             "certificate" => " ORDER BY rowid",
-            "identity_event" | "connection" => " ORDER BY id",
+            "identity_event" | "connection" | "audit" => " ORDER BY id",
             _ => "",
         };
         let query = sqlx::query(AssertSqlSafe(format!("SELECT * FROM {table}{order}")));

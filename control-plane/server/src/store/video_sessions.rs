@@ -32,11 +32,12 @@ pub struct VideoSessionRow {
 /// Video sessions, stored. Signalling writes them through [`SessionLog`].
 #[async_trait]
 pub trait VideoSessions: SessionLog {
-    /// The newest of a tenant, or of one of its cameras.
+    /// The newest of a tenant, or of one of its cameras; with `live` those that last.
     async fn recent(
         &self,
         tenant: &TenantId,
         camera: Option<&str>,
+        live: bool,
         limit: u32,
     ) -> Result<Vec<VideoSessionRow>, StoreError>;
     /// One of a tenant.
@@ -173,15 +174,18 @@ impl VideoSessions for Sql {
         &self,
         tenant: &TenantId,
         camera: Option<&str>,
+        live: bool,
         limit: u32,
     ) -> Result<Vec<VideoSessionRow>, StoreError> {
         let rows = sqlx::query(
             "SELECT * FROM named_video_session WHERE tenant = $1 AND ($2 IS NULL OR camera = $2)
+                 AND ($4 = 0 OR ended_ms IS NULL)
              ORDER BY opened_ms DESC LIMIT $3",
         )
         .bind(tenant.as_str())
         .bind(camera)
         .bind(i64::from(limit))
+        .bind(i64::from(live))
         .fetch_all(&self.pool)
         .await?;
         rows.iter().map(video_session).collect()

@@ -5,6 +5,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod audit;
 mod backup;
 mod broker_restart;
 mod browser;

@@ -449,3 +449,44 @@ async fn a_quarantined_camera_is_put_out_and_comes_back_when_released() {
     let _camera = Peer::camera(&bundle, presence()).await;
     control.server.stop().await;
 }
+
+#[tokio::test]
+async fn an_admin_sees_who_watches_and_ends_it() {
+    let control = ControlPlane::start().await;
+    let bundle = add_camera(&control).await;
+    let mut viewer = Viewer::of(&control).await;
+    let mut camera = Peer::camera(&bundle, presence()).await;
+    let online = |_: &Topic, update: CameraUpdate| update.presence.filter(|one| one.online);
+    viewer.peer.hear(online).await;
+    viewer.opens(&call(1), &bundle).await;
+    let (session, _) = opened(&mut camera).await;
+    viewer.row(|row| row["id"] == session.as_str()).await;
+
+    let admin = control.signed_in(ADMIN).await;
+    let live = admin.get("/api/v1/sessions?live=true").await.json();
+    assert_eq!(live["sessions"][0]["id"], session.as_str());
+    assert_eq!(live["sessions"][0]["person_name"], VIEWER.0);
+    let path = format!("/api/v1/sessions/{session}/end");
+    let reason = json!({ "reason": "guests are here" });
+    assert_eq!(viewer.http.post(&path, &reason).await.status, 403);
+    let unknown = format!("/api/v1/sessions/{}/end", "0".repeat(32));
+    assert_eq!(admin.post(&unknown, &reason).await.status, 404);
+    assert_eq!(admin.post(&path, &reason).await.status, 202);
+
+    let (why, detail) = viewer.closed().await;
+    assert_eq!(
+        (why, &*detail),
+        (EndReason::NotAllowed, "Ada ended it: guests are here")
+    );
+    let close =
+        |_: &Topic, message: RtcDown| matches!(message, RtcDown::Close { .. }).then_some(());
+    camera.hear(close).await;
+    let row = viewer.row(|row| row["ended_ms"].is_i64()).await;
+    assert_eq!(row["end_reason"], "Ada ended it: guests are here");
+    assert_eq!(
+        admin.get("/api/v1/sessions?live=true").await.json()["sessions"],
+        json!([])
+    );
+    assert_eq!(admin.post(&path, &reason).await.status, 409);
+    control.server.stop().await;
+}
